@@ -41,6 +41,7 @@ __all__ = [
     "ensure_up",
     "hold",
     "is_up",
+    "keep_short",
     "release",
     "stop",
 ]
@@ -135,6 +136,7 @@ def ensure_up(data_dir: Path) -> bool:
     hold(data_dir)
     cluster = _Cluster.below(data_dir)
     with _plain_errors(cluster):
+        keep_short(cluster.log)
         return _bring_up(cluster)
 
 
@@ -160,6 +162,20 @@ def stop(data_dir: Path) -> None:
         return
     with _plain_errors(cluster), _locked(cluster, cluster.start_lock):
         _stop(cluster)
+
+
+def keep_short(log: Path) -> None:
+    """Cut a log that has grown long down to its last lines, also while it is being written.
+
+    Safe for files that their writers opened for appending.
+    """
+    if log.stat().st_size <= LOG_BYTES:
+        return
+    with log.open("a+b") as file:
+        file.seek(-LOG_BYTES_KEPT, os.SEEK_END)
+        kept = file.read().partition(b"\n")[2]
+        file.truncate(0)
+        file.write(kept)
 
 
 @dataclass(frozen=True)
@@ -408,6 +424,8 @@ def _stop(cluster: _Cluster) -> None:
         _send([postmaster], signal.SIGINT)  # "fast": ends sessions, writes everything down
         _wait_until_gone([postmaster], FAST_STOP_SECONDS)
     _end_processes(cluster)
+    if cluster.socket_dir.parent != cluster.home and _is_private(cluster):
+        shutil.rmtree(cluster.socket_dir)
 
 
 def _end_processes(cluster: _Cluster) -> None:
@@ -624,16 +642,13 @@ def _is_private(cluster: _Cluster) -> bool:
 
 
 def _make_log(cluster: _Cluster, account: _Account) -> None:
-    descriptor = os.open(cluster.log, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    with open(descriptor, "r+b") as log:
+    descriptor = os.open(cluster.log, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
         if account.uid != os.geteuid():
-            os.fchown(log.fileno(), account.uid, account.gid)
-        if log.seek(0, os.SEEK_END) > LOG_BYTES:
-            log.seek(-LOG_BYTES_KEPT, os.SEEK_END)
-            kept = log.read()
-            log.truncate(0)
-            log.seek(0)
-            log.write(kept)
+            os.fchown(descriptor, account.uid, account.gid)
+    finally:
+        os.close(descriptor)
+    keep_short(cluster.log)
 
 
 def _log_from(cluster: _Cluster, position: int) -> str:
