@@ -71,7 +71,7 @@ class Phone:
                 "customer": customer and _customer_line(customer, chats),
                 "chats": [self._chat_line(one, customer, chats) for one in self._store.sessions()],
                 "chat": customer and session and self._chat(customer, session),
-                "journal": [_journal_line(one) for one in self._latest_deliveries()],
+                "journal": self._journal(),
             }
         )
 
@@ -147,8 +147,21 @@ class Phone:
             return _missing()
         return JSONResponse({})
 
-    def _latest_deliveries(self) -> list[Delivery]:
-        return self._store.latest_deliveries(SHOWN_DELIVERIES)
+    def _journal(self) -> list[dict]:
+        return [self._journal_line(one) for one in self._store.latest_deliveries(SHOWN_DELIVERIES)]
+
+    def _journal_line(self, delivery: Delivery) -> dict:
+        message = self._store.message(delivery.message_id) if delivery.message_id else None
+        to_somebody = message and message.customer_id
+        customer = self._store.customer(message.customer_id) if to_somebody else None
+        return {
+            **_post_line(delivery),
+            "event": delivery.event,
+            "told": json.loads(delivery.body)["data"].get("update", {}).get("status"),
+            "who": customer and customer.name,
+            "attempts": delivery.attempts,
+            "at": delivery.created_at,
+        }
 
     def _chats(self) -> dict[tuple[int, int], dict]:
         """What lists show of every chat, by customer and session."""
@@ -227,19 +240,6 @@ def _post_line(post: Delivery) -> dict:
         "state": post.state,
         "http_status": post.http_status,
         "problem": post.problem,
-    }
-
-
-def _journal_line(delivery: Delivery) -> dict:
-    line = _post_line(delivery)
-    status = json.loads(delivery.body)["data"]
-    told = status.get("update", {}).get("status") if isinstance(status, dict) else None
-    return {
-        **line,
-        "event": delivery.event,
-        "told": told,
-        "attempts": delivery.attempts,
-        "at": delivery.created_at,
     }
 
 

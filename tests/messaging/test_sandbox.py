@@ -324,6 +324,7 @@ def test_a_group_is_sent_to_but_never_delivered(sandbox, session, hook):
 
     assert answer.status_code == 200
     eventually(lambda: hook.statuses() == [2])
+    assert {line["who"] for line in sandbox.state()["journal"]} == {None}
 
 
 def test_a_reply_quotes_the_earlier_message(sandbox, session, hook):
@@ -469,7 +470,7 @@ UNREADABLE = (b"{", b"[]", b"\xff", b"[" * 100_000, b'{"to": NaN}', b'{"text": "
 )
 @pytest.mark.parametrize("headers", [{}, bearer("wrong"), {"Authorization": "Basic YTpi"}])
 def test_a_wrong_token_is_a_401(standing, method, path, headers):
-    sandbox, session = standing
+    sandbox, _ = standing
     answer = sandbox.client.request(method, path, headers=headers)
 
     assert answer.status_code == 401
@@ -567,7 +568,7 @@ def test_sending_too_fast_is_a_429_that_says_when_to_come_back(sandbox, hook):
 
 
 def test_other_names_for_this_machine_and_forms_of_other_pages_are_refused(standing):
-    sandbox, session = standing
+    sandbox, _ = standing
     client = sandbox.client
     rebound = client.get("/phone/state", headers={"Host": "attacker.example"})
     form = client.post("/phone/customers/1/power", data={"on": "false"})
@@ -757,7 +758,7 @@ def test_a_stop_does_not_wait_for_open_pages(sandbox, session):
 def test_the_page_speaks_two_languages_and_says_what_it_is(
     standing, query, headers, language, ribbon
 ):
-    sandbox, session = standing
+    sandbox, _ = standing
     page = sandbox.client.get(f"/phone{query}", headers=headers)
 
     assert f'<html lang="{language}"' in page.text
@@ -769,7 +770,7 @@ def test_the_page_speaks_two_languages_and_says_what_it_is(
 
 
 def test_the_root_leads_to_the_phone(standing):
-    sandbox, session = standing
+    sandbox, _ = standing
     answer = sandbox.client.get("/")
 
     assert (answer.status_code, answer.headers["Location"]) == (307, "/phone")

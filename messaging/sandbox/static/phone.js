@@ -9,6 +9,7 @@ let state = null;
 let stream = null;
 let fetching = false;
 let again = false;
+let atEnd = true;
 
 const byId = (id) => document.getElementById(id);
 const composer = byId("composer");
@@ -90,7 +91,7 @@ function avatar(customer) {
 function summary(message) {
   if (!message) return "";
   const said = message.deleted ? words.deleted : whatIsSaid(message);
-  return message.mine ? `${words.you} : ${said}` : said;
+  return message.mine ? say("you_said", { said }) : said;
 }
 
 function whatIsSaid(message) {
@@ -109,10 +110,8 @@ function refill(list, rows, keyOf, draw) {
     known.delete(key);
     if (child && child.dataset.print !== print) {
       const next = draw(row, child);
-      const focused = child.contains(document.activeElement);
       if (place === child) place = next;
-      child.replaceWith(next);
-      if (focused) next.querySelector("button")?.focus();
+      if (next !== child) swap(child, next);
       child = next;
     }
     child ??= draw(row, null);
@@ -122,6 +121,12 @@ function refill(list, rows, keyOf, draw) {
     else list.insertBefore(child, place);
   }
   for (const gone of known.values()) gone.remove();
+}
+
+function swap(old, next) {
+  const focused = old.contains(document.activeElement);
+  old.replaceWith(next);
+  if (focused) next.querySelector("button")?.focus();
 }
 
 // Drawing
@@ -140,7 +145,7 @@ function drawCustomers() {
       { type: "button", class: "customer", "aria-pressed": String(one.chosen), title: one.phone },
       avatar(one),
       element("span", { class: "text" },
-        element("span", { class: "name", dir: "auto" }, one.name),
+        nameOf(one),
         element("span", { class: "sub" }, one.name === one.phone ? summary(one.last) : one.phone)),
       count(one.unread));
     button.addEventListener("click", () => choose({ customer: one.id, session: chosen.session }));
@@ -148,12 +153,21 @@ function drawCustomers() {
   });
 }
 
+// Narrow screens show the first name only.
+function nameOf(customer) {
+  const [first, ...family] = customer.name.split(" ");
+  return element("span", { class: "name", dir: "auto" }, first,
+    element("span", { class: "family" }, family.map((part) => ` ${part}`).join("")));
+}
+
 function drawPhone() {
   const { customer, chat } = state;
+  const off = Boolean(customer && !customer.on);
+  for (const screen of document.querySelectorAll(".screen")) screen.inert = off;
   byId("device").dataset.screen = chat ? "chat" : "list";
   byId("clock").textContent = clockOf.format(new Date());
   byId("owner").textContent = customer ? customer.name : "";
-  byId("off").hidden = !customer || customer.on;
+  byId("off").hidden = !off;
   byId("off-waiting").textContent = customer ? waitingWords(customer.waiting) : "";
   drawChats();
   if (chat) drawChat(chat, customer);
@@ -179,8 +193,6 @@ function drawChats() {
 }
 
 function drawChat(chat, customer) {
-  const scroller = byId("scroller");
-  const atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 60;
   const log = byId("log");
   const place = `${customer.id}:${chat.session}`;
   const other = log.dataset.place !== place;
@@ -195,10 +207,16 @@ function drawChat(chat, customer) {
   composer.hidden = chat.status !== "connected";
   text.placeholder = say("composer_placeholder", { name: customer.name });
   refill(log, withDays(chat.messages), (row) => row.key, (row, old) =>
-    row.day ? element("p", { class: "day" }, row.day) : bubble(row, !old && !other));
+    row.day ? element("p", { class: "day" }, row.day) : drawBubble(row, old, !other));
   if (other) text.value = localStorage.getItem(draftKey()) ?? "";
   if (other) fitText();
-  if (atEnd || other) scroller.scrollTop = scroller.scrollHeight;
+  if (other) atEnd = true;
+  keepAtEnd();
+}
+
+function keepAtEnd() {
+  const scroller = byId("scroller");
+  if (atEnd) scroller.scrollTop = scroller.scrollHeight;
 }
 
 function withDays(messages) {
@@ -215,6 +233,16 @@ function withDays(messages) {
   return rows;
 }
 
+// A new tick must not be read out as a new message: only what changed is touched.
+function drawBubble(message, old, isNew) {
+  if (!old || message.deleted) return bubble(message, isNew && !old);
+  old.classList.toggle("turn", message.turn);
+  old.querySelector(".foot").replaceChildren(...footParts(message));
+  old.querySelector(".refusal")?.remove();
+  old.append(...[refusalPart(message.post)].filter(Boolean));
+  return old;
+}
+
 function bubble(message, isNew) {
   const classes = ["bubble", message.mine && "mine", message.deleted && "deleted",
     message.turn && "turn", isNew && "new"].filter(Boolean);
@@ -222,12 +250,17 @@ function bubble(message, isNew) {
     quotedPart(message.quoted),
     kindPart(message),
     element("div", { class: "said", dir: "auto" }, message.deleted ? words.deleted : message.text),
-    element("div", { class: "foot" },
-      element("time", { datetime: when(message.at).toISOString(), title: fullOf.format(when(message.at)) },
-        clockOf.format(when(message.at))),
-      message.mine ? postMark(message.post) : statusMark(message.status)),
-    refusalPart(message.post),
-    binPart(message));
+    element("div", { class: "foot", "aria-live": "off" }, ...footParts(message)),
+    binPart(message),
+    refusalPart(message.post));
+}
+
+function footParts(message) {
+  const date = when(message.at);
+  const time = element("time", { datetime: date.toISOString(), title: fullOf.format(date) },
+    clockOf.format(date));
+  const mark = message.mine ? postMark(message.post) : statusMark(message.status);
+  return [time, mark].filter(Boolean);
 }
 
 function quotedPart(quoted) {
@@ -294,7 +327,7 @@ function journalRow(post) {
     element("span", { class: "what" }, post.event, element("small", {}, told)),
     element("span", { class: "code" }, codeOf(post)),
     element("span"),
-    element("small", {}, secondsOf.format(when(post.at)) + tries),
+    element("small", {}, [secondsOf.format(when(post.at)), post.who].filter(Boolean).join(" · ") + tries),
     element("span"),
     ...(post.state === "refused" ? [againButton(post)] : []));
 }
@@ -439,6 +472,7 @@ async function sayIt(event) {
   const form = new FormData(composer);
   const options = Object.fromEntries(["twice", "late", "only_lid"].map((name) => [name, form.has(name)]));
   text.value = "";
+  atEnd = true;
   keepDraft();
   fitText();
   text.focus();
@@ -447,7 +481,6 @@ async function sayIt(event) {
   if (!answer.ok && !text.value) text.value = said;
   keepDraft();
   fitText();
-  byId("scroller").scrollTop = byId("scroller").scrollHeight;
 }
 
 function showTricks() {
@@ -499,6 +532,12 @@ window.addEventListener("popstate", (event) => {
   const before = event.state ?? {};
   choose({ customer: before.customer ?? chosen.customer, session: before.session ?? null }, { back: true });
 });
+byId("scroller").addEventListener("scroll", (event) => {
+  const { scrollHeight, scrollTop, clientHeight } = event.target;
+  atEnd = scrollHeight - scrollTop - clientHeight < 60;
+});
+// The keyboard or the open options leave less room; the last message stays in sight.
+new ResizeObserver(keepAtEnd).observe(byId("scroller"));
 setInterval(() => {
   byId("clock").textContent = clockOf.format(new Date());
 }, 10000);
