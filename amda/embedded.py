@@ -57,7 +57,7 @@ PORT = 5432  # Only names the socket file; nothing listens on TCP.
 SOCKET_PATH_BYTES = 103  # what the strictest kernel we run on takes
 LOG_BYTES = 10_000_000
 LOG_BYTES_KEPT = 1_000_000
-WAL_SEGMENT_BYTES = 16 * 1024 * 1024
+SCARCE_BYTES = 64_000_000  # a new cluster alone takes about 50 MB
 
 CONNECT_SECONDS = 5
 RECOVERY_SECONDS = 60
@@ -728,8 +728,8 @@ def _refusal(cluster: _Cluster, error: OSError) -> str:
 
 
 def _failure(cluster: _Cluster, said: str) -> str:
-    # A full disk also keeps the server from saying so in its log.
-    if "No space left" in said or shutil.disk_usage(cluster.home).free < WAL_SEGMENT_BYTES:
+    # A full disk is seldom named: it also keeps the server from writing so in its log.
+    if "No space left" in said or shutil.disk_usage(cluster.home).free < SCARCE_BYTES:
         return _disk_full(cluster)
     return f"PostgreSQL does not start: {_last_line(said)} (its log is {cluster.log})."
 

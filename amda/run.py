@@ -7,6 +7,7 @@ secrets the first time, and keeps all it makes in the data directory.
 import errno
 import fcntl
 import http.client
+import io
 import json
 import os
 import re
@@ -123,10 +124,13 @@ class RunError(Exception):
 
 def main() -> int:
     """Run everything until a signal comes; the exit status of `make run`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         Run(data_directory(os.environ)).until_stopped()
     except (RunError, embedded.EmbeddedError) as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 1
     return 0
 
@@ -163,7 +167,8 @@ def say(key: str, **facts: Any) -> str:
 def tell(text: object) -> None:
     """Print to whoever started us, should they still be there to read it."""
     try:
-        print(text, flush=True)
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
     except OSError:
         # The terminal or pipe is gone. The run is not: a signal ends it, not a lost reader.
         sys.stdout = open(os.devnull, "w")

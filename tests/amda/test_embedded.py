@@ -281,13 +281,13 @@ def test_forked_child_keeps_the_server_of_its_parent(data_dir):
 
 
 def test_program_that_replaces_itself_holds_anew(data_dir):
-    script = """
+    script = f"""
 import os, sys
 from pathlib import Path
 from amda import embedded
 embedded.hold(Path(sys.argv[1]))
-os.execv(sys.executable, [sys.executable, "-c", {script!r}, sys.argv[1]])
-""".format(script=HOLD)
+os.execv(sys.executable, [sys.executable, "-c", {HOLD!r}, sys.argv[1]])
+"""
 
     with Holder(data_dir, script) as holder:
         holder.wait_until_held()

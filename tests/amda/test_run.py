@@ -280,7 +280,7 @@ def test_data_directory_that_is_a_file_is_one_sentence(project):
 
 
 def test_failing_migration_ends_the_run_with_its_words(project):
-    output, errors = project.fail(BREAK="migrations")
+    _, errors = project.fail(BREAK="migrations")
 
     assert "“manage.py migrate_schemas --shared” failed" in errors
     assert "the third migration is wrong" in errors
@@ -288,7 +288,7 @@ def test_failing_migration_ends_the_run_with_its_words(project):
 
 
 def test_program_that_cannot_start_ends_the_run_with_its_words(project):
-    output, errors = project.fail(BREAK="sandbox")
+    _, errors = project.fail(BREAK="sandbox")
 
     assert errors.startswith("sandbox does not start")
     assert "the sandbox has no sand" in errors
