@@ -1,0 +1,23 @@
+#!/usr/bin/env python
+"""Django's command line, on the embedded PostgreSQL where no other is configured."""
+
+import os
+import sys
+
+WITHOUT_DATABASE = {"help", "version", "--help", "--version", "translations", "collectstatic"}
+
+
+def main() -> None:
+    """Run one management command; the database is up before it starts."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "amda.settings")
+    from django.core.management import execute_from_command_line
+
+    from amda import database
+
+    if len(sys.argv) > 1 and sys.argv[1] not in WITHOUT_DATABASE:
+        database.bring_up()
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""What a provider can tell us. Parsers make these; only `ingest` turns them into rows.
+
+Every event carries its own slice of the provider's payload in `raw`, which takes no part in
+comparisons.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """What a message is made of."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    VIDEO = "video"
+    AUDIO = "audio"
+    VOICE = "voice"
+    DOCUMENT = "document"
+    STICKER = "sticker"
+    LOCATION = "location"
+    CONTACT = "contact"
+    POLL = "poll"
+    REACTION = "reaction"
+    PLACEHOLDER = "placeholder"
+
+
+class Status(StrEnum):
+    """How far an outgoing message got, as a provider tells it."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    PLAYED = "played"
+    FAILED = "failed"
+
+
+class Connection(StrEnum):
+    """The state of an instance; the values are those of ProviderInstance.State."""
+
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+    PENDING = "pending"
+    CONFLICT = "conflict"
+    BLOCKED = "blocked"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """The other side of a conversation: at least one of phone, lid, bsuid, email.
+
+    `phone` is as the provider wrote it, digits with or without `+`; ingest makes it E.164.
+    """
+
+    phone: str = ""
+    lid: str = ""
+    bsuid: str = ""
+    email: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attachment:
+    """A file a message brings: what the provider says of it and how to ask for it."""
+
+    kind: Kind
+    mime_type: str = ""
+    file_name: str = ""
+    size: int | None = None
+    reference: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One fact. `event_id` repeats when the provider repeats; `at` is when it happened.
+
+    `at` is None where the provider gives no time: ingest then uses the time of arrival.
+    """
+
+    event_id: str
+    instance_ref: str
+    at: datetime | None = None
+    raw: Any = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received(Event):
+    """Somebody wrote to us; or, with `from_us`, we wrote from the phone or another program.
+
+    `external_id` is the provider's id of the message. `provider_number` is a second id of it
+    (Wasender's integer msgId), `echo` our own id handed back. `group` is the group's address
+    for a group message; `reply_to` the external id of the quoted message.
+    """
+
+    external_id: str
+    person: Person
+    kind: Kind = Kind.TEXT
+    text: str = ""
+    from_us: bool = False
+    provider_number: str = ""
+    echo: str = ""
+    group: str = ""
+    reply_to: str = ""
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusChanged(Event):
+    """An outgoing message got further, or failed.
+
+    It is found by `external_id`, else `provider_number`, else `echo`.
+    """
+
+    status: Status
+    external_id: str = ""
+    provider_number: str = ""
+    echo: str = ""
+    error_code: str = ""
+    error_detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceChanged(Event):
+    """The connection itself changed state, or shows a QR text to scan."""
+
+    state: Connection
+    reason: str = ""
+    qr: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deleted(Event):
+    """The message `external_id` was withdrawn."""
+
+    external_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edited(Event):
+    """The message `external_id` now says something else."""
+
+    external_id: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reacted(Event):
+    """Somebody reacted to the message `external_id`; an empty emoji takes it back."""
+
+    external_id: str
+    person: Person
+    emoji: str
+    from_us: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ignored(Event):
+    """Nothing to keep; allowed only for kinds that the provider's table lists."""
+
+    reason: str

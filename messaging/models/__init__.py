@@ -1,0 +1,6 @@
+"""Leads, what is said with them, and what providers told us about it."""
+
+from messaging.models.conversations import Conversation, Message, MessageEvent
+from messaging.models.leads import Lead, LeadIdentity, LeadMerge
+
+__all__ = ["Conversation", "Lead", "LeadIdentity", "LeadMerge", "Message", "MessageEvent"]

@@ -1,0 +1,238 @@
+"""The way out: every message that leaves is queued here, whoever asks, and sent from here."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from messaging import addressing, delivering, realtime
+from messaging.models import Conversation, Message
+from messaging.providers import get as provider_of
+from messaging.providers.base import Medium
+from tenants import directory, limits
+from tenants.context import current_number
+from tenants.models import ProviderInstance
+
+LONGEST_TEXT = 20_000
+SNIPPET = 200
+
+
+class Refused(Exception):
+    """A message that was not queued: why, in the reader's language, and which field."""
+
+    def __init__(self, code: str, message: Any, field: str | None = None, **facts: Any) -> None:
+        super().__init__(code)
+        self.code = code
+        self.message = message
+        self.field = field
+        self.facts = facts
+
+
+def queue(
+    conversation: Conversation,
+    text: str,
+    *,
+    origin: str,
+    by=None,
+    subject: str = "",
+    reply_to: str = "",
+    reference: uuid.UUID | None = None,
+    now: datetime | None = None,
+) -> Message:
+    """Queue one text in a conversation. The only door: refusals are decided here.
+
+    The same `reference` twice is the same message: the first one is returned.
+    """
+    now = now or timezone.now()
+    body = _checked_text(text)
+    instance = _instance(conversation.instance_id)
+    limits.require_may_send(current_number())
+    with transaction.atomic():
+        message, is_new = _insert(
+            conversation, instance, body, origin, by, subject, reply_to, reference, now
+        )
+        if is_new:
+            _show_as_last(conversation, message)
+            delivering.order(current_number(), instance.pk)
+    if is_new:
+        realtime.publish("message", conversation=conversation.pk, message=message.pk)
+    return message
+
+
+def start(
+    to: str,
+    text: str,
+    *,
+    origin: str,
+    instance_id: int | None = None,
+    lead=None,
+    by=None,
+    subject: str = "",
+    reference: uuid.UUID | None = None,
+    now: datetime | None = None,
+) -> Message:
+    """Write to anybody: finds or makes the lead and the conversation, then queues."""
+    instance = choose_instance(instance_id)
+    _checked_text(text)
+    address = _recipient(to, lead, instance)
+    if lead is None:
+        lead, _is_new = addressing.lead_for([address], by=by)
+    conversation = open_conversation(lead, instance, address.value)
+    return queue(
+        conversation, text, origin=origin, by=by, subject=subject, reference=reference, now=now
+    )
+
+
+def open_conversation(lead, instance: ProviderInstance, peer: str) -> Conversation:
+    """The conversation between a lead and an instance, made where there is none yet."""
+    conversation, _is_new = Conversation.objects.get_or_create(
+        lead=lead,
+        instance_id=instance.pk,
+        peer=peer,
+        defaults={
+            "provider": instance.provider,
+            "medium": provider_of(instance.provider).medium,
+            "assignee": lead.owner,
+        },
+    )
+    return conversation
+
+
+def retry(message: Message, *, now: datetime | None = None) -> Message:
+    """Queue a failed message again, at a person's wish; anything else is left as it is."""
+    with transaction.atomic():
+        moved = Message.objects.filter(pk=message.pk, status=Message.Status.FAILED).update(
+            status=Message.Status.QUEUED,
+            attempts=0,
+            not_before=None,
+            error_code="",
+            error_detail="",
+            error_blame="",
+        )
+        if moved:
+            delivering.order(current_number(), message.instance_id)
+    message.refresh_from_db()
+    if moved:
+        delivering.mirror_status(message)
+        realtime.publish("message", conversation=message.conversation_id, message=message.pk)
+    return message
+
+
+def choose_instance(instance_id: int | None) -> ProviderInstance:
+    """The instance asked for, else the tenant's only one; `Refused` where it is not clear."""
+    mine = ProviderInstance.objects.of(current_number())
+    if instance_id is not None:
+        found = mine.filter(pk=instance_id).first()
+        if found is None:
+            raise Refused("instance_unknown", _("There is no such number here."), "instance")
+        return found
+    candidates = list(mine.order_by("pk")[:2])
+    if not candidates:
+        raise Refused("instance_missing", _("No number is connected yet."), "instance")
+    if len(candidates) > 1:
+        raise Refused(
+            "instance_ambiguous", _("Several numbers are connected: choose one."), "instance"
+        )
+    return candidates[0]
+
+
+def _instance(instance_id: int) -> ProviderInstance:
+    instance = ProviderInstance.objects.of(current_number()).filter(pk=instance_id).first()
+    if instance is None:
+        raise Refused("instance_gone", _("The number of this conversation is no longer connected."))
+    return instance
+
+
+def _recipient(to: str, lead, instance: ProviderInstance) -> addressing.Address:
+    if to:
+        country = directory.tenant_numbered(current_number()).default_country
+        try:
+            return addressing.as_address(to, country)
+        except addressing.NotAnAddress as exc:
+            raise Refused(
+                "recipient_invalid", _("This is neither a phone number nor an e-mail address."), "to"
+            ) from exc
+    if lead is None:
+        raise Refused("recipient_missing", _("Say who the message is for."), "to")
+    wanted = _kinds_reached_by(instance)
+    identity = next(
+        (each for kind in wanted for each in lead.identities.filter(kind=kind)[:1]), None
+    )
+    if identity is None:
+        raise Refused(
+            "recipient_unreachable", _("This lead has no address that this number can reach."), "lead"
+        )
+    return addressing.Address(identity.kind, identity.value)
+
+
+def _kinds_reached_by(instance: ProviderInstance) -> tuple[str, ...]:
+    kinds = addressing.Kind
+    return {
+        Medium.WHATSAPP: (kinds.PHONE, kinds.LID, kinds.BSUID),
+        Medium.SMS: (kinds.PHONE,),
+        Medium.EMAIL: (kinds.EMAIL,),
+    }[provider_of(instance.provider).medium]
+
+
+def _checked_text(text: str) -> str:
+    body = text.replace("\x00", "").strip()
+    if not body:
+        raise Refused("text_empty", _("Write something first."), "text")
+    if len(body) > LONGEST_TEXT:
+        raise Refused(
+            "text_too_long",
+            _("The text has %(length)d characters; %(limit)d are allowed.")
+            % {"length": len(body), "limit": LONGEST_TEXT},
+            "text",
+        )
+    try:
+        body.encode()
+    except UnicodeEncodeError as exc:
+        raise Refused("text_invalid", _("The text has a character that cannot be sent."), "text") from exc
+    return body
+
+
+def _insert(
+    conversation, instance, body, origin, by, subject, reply_to, reference, now
+) -> tuple[Message, bool]:
+    reference = reference or uuid.uuid4()
+    return Message.objects.get_or_create(
+        reference=reference,
+        defaults={
+            "conversation": conversation,
+            "lead_id": conversation.lead_id,
+            "instance_id": instance.pk,
+            "provider": instance.provider,
+            "medium": conversation.medium,
+            "direction": Message.Direction.OUT,
+            "origin": origin,
+            "text": body,
+            "subject": subject[:250],
+            "reply_to": reply_to[:200],
+            "status": Message.Status.QUEUED,
+            "by": by,
+            "sent_at": now,
+            "received_at": now,
+        },
+    )
+
+
+def _show_as_last(conversation: Conversation, message: Message) -> None:
+    """An answer is the last message, reads what came before, and reopens the conversation."""
+    Conversation.objects.filter(pk=conversation.pk).update(
+        last_message_at=message.sent_at,
+        last_message_id=message.pk,
+        last_message_snippet=message.text[:SNIPPET],
+        last_message_direction=message.direction,
+        last_message_status=message.status,
+        unread_count=0 if message.origin == Message.Origin.PERSON else F("unread_count"),
+        state=Conversation.State.OPEN,
+        closed_at=None,
+    )
+    conversation.refresh_from_db()
+
+

@@ -1,0 +1,231 @@
+"""The contract between the product and a provider's adapter.
+
+What arrives is read by pure functions (no database, network or clock); what leaves is one call
+each, without retry or sleep. An adapter knows `messaging.events` and nothing else of ours.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import httpx
+
+from messaging.events import Connection, Event, Kind
+
+
+class Medium(StrEnum):
+    """What people call the way a message travels."""
+
+    WHATSAPP = "whatsapp"
+    SMS = "sms"
+    EMAIL = "email"
+
+
+class Feature(StrEnum):
+    """What a provider can do; templates and views ask for these, never for a provider."""
+
+    MEDIA = "media"
+    TEMPLATES = "templates"
+    WINDOW_24H = "window_24h"
+    READ_RECEIPTS = "read_receipts"
+    ECHO = "echo"
+    QR_LOGIN = "qr_login"
+    STORIES = "stories"
+    SETS_WEBHOOK = "sets_webhook"
+
+
+class BadSignature(Exception):
+    """The post is not from the provider. Says why in a word, never what was expected."""
+
+
+class BadPayload(Exception):
+    """An authentic body that cannot be read."""
+
+
+@dataclass(frozen=True)
+class Hook:
+    """One request from a provider.
+
+    `route` is the last part of a path the adapter listed ("" for its main one), `vendor` the
+    slug in the URL ("" where the URL names none). Header names are lower case.
+    """
+
+    body: bytes
+    route: str = ""
+    vendor: str = ""
+    method: str = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: str = ""
+    content_type: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class InstanceRef:
+    """Which instance a post names: by the vendor in its URL, by the provider's reference, or
+    both; empty parts are unknown."""
+
+    vendor: str = ""
+    reference: str = ""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An instance that a post may be meant for, with every secret set that is valid now."""
+
+    instance_id: int
+    tenant_number: int
+    reference: str
+    settings: Mapping[str, Any]
+    secret_sets: tuple[Mapping[str, str], ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The body and content type of the 200."""
+
+    body: str = '{"success":true,"status":"received"}'
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """One message to send. `to` is what the medium needs: E.164, a JID, an e-mail address.
+
+    `reference` is our own id of the message, handed to the provider where it can carry one.
+    """
+
+    reference: str
+    to: str
+    text: str
+    kind: Kind = Kind.TEXT
+    subject: str = ""
+    reply_to: str = ""
+
+
+@dataclass(frozen=True)
+class Via:
+    """An instance as an adapter sees it, and the HTTP client to call its provider with."""
+
+    instance_id: int
+    reference: str
+    address: str
+    settings: Mapping[str, Any]
+    secrets: Mapping[str, str] = field(repr=False)
+    http: httpx.Client = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """The provider took the message. It may give two ids; either may be empty for now."""
+
+    external_id: str = ""
+    provider_number: str = ""
+
+
+class Blame(StrEnum):
+    """Whose fault a failed send is, which decides what the team is told to do."""
+
+    RECIPIENT = "recipient"
+    MESSAGE = "message"
+    ACCOUNT = "account"
+    PROVIDER = "provider"
+
+
+class SendError(Exception):
+    """A send that failed: what the provider said, whether to try again, whose fault it is.
+
+    `unknown` means the request left and no answer came: the message may have been sent, so it
+    is never resent blindly. `retry_after` is in seconds, where the provider says.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str = "",
+        *,
+        retry: bool = False,
+        blame: Blame = Blame.PROVIDER,
+        unknown: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {detail}" if detail else code)
+        self.code = code
+        self.detail = detail
+        self.retry = retry
+        self.blame = blame
+        self.unknown = unknown
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True)
+class InstanceState:
+    """What a provider says of an instance when asked."""
+
+    state: Connection
+    reason: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One value people give when they connect an instance."""
+
+    name: str
+    label: Any
+    required: bool = False
+    secret: bool = False
+    default: str = ""
+    choices: tuple[str, ...] = ()
+    help: Any = ""
+
+
+class Provider:
+    """Base of the adapters; what a provider does not do stays refused."""
+
+    slug: ClassVar[str]
+    label: ClassVar[str]
+    medium: ClassVar[Medium]
+    paths: ClassVar[Mapping[str, str]]
+    """Its webhook paths below the root → route name; `{vendor}` stands for the slug."""
+    supports: ClassVar[frozenset[Feature]] = frozenset()
+    fields: ClassVar[tuple[Field, ...]] = ()
+    reference_field: ClassVar[str] = ""
+    """The field whose value is the instance's reference; "" where the address is."""
+    sends_at_once: ClassVar[int] = 1
+    """How many messages of one instance may be on their way to the provider together."""
+
+    @property
+    def secret_fields(self) -> tuple[str, ...]:
+        """Names that never appear in a log and are encrypted at rest."""
+        return tuple(field.name for field in self.fields if field.secret)
+
+    def answer_handshake(self, hook: Hook, candidates: Sequence[Candidate]) -> str | None:
+        """The text that proves we own the URL; None where this is no handshake."""
+        return None
+
+    def route(self, hook: Hook) -> list[InstanceRef]:
+        """The instances a post names. Total: any bytes give a list, never an exception."""
+        raise NotImplementedError
+
+    def verify(self, hook: Hook, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """The candidates whose secret signed this post; `BadSignature` when none did."""
+        raise NotImplementedError
+
+    def answer(self, hook: Hook) -> Answer:
+        """What the 200 says."""
+        return Answer()
+
+    def parse(self, hook: Hook, reference: str) -> list[Event]:
+        """The facts in a post, or `BadPayload`. `reference` is the instance's own, for
+        providers whose posts do not name it."""
+        raise NotImplementedError
+
+    def send(self, outgoing: Outgoing, via: Via) -> Sent:
+        """Hand one message to the provider, or raise `SendError`."""
+        raise NotImplementedError
+
+    def check(self, via: Via) -> InstanceState:
+        """Ask the provider how the instance is; `SendError` when it cannot be asked."""
+        raise NotImplementedError

@@ -1,0 +1,103 @@
+"""What lists and pages read: keyset pages, never a count, never a query per row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F, Q, QuerySet
+
+from messaging.models import Conversation, Lead, Message
+
+PAGE = 30
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """A place in a list that is ordered by (time, id)."""
+
+    at: datetime
+    id: int
+
+    def __str__(self) -> str:
+        return f"{self.at.isoformat()}~{self.id}"
+
+    @classmethod
+    def read(cls, text: str) -> "Cursor":
+        """The cursor in an address, or ValueError."""
+        at, _, identity = text.partition("~")
+        moment = datetime.fromisoformat(at.replace(" ", "+"))
+        if moment.tzinfo is None or not identity.isdecimal():
+            raise ValueError(text)
+        return cls(moment, int(identity))
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some rows of a list, and the cursor of the rest (None at the end)."""
+
+    rows: Sequence[Any]
+    next: Cursor | None
+
+
+VIEWS = ("mine", "unassigned", "all", "closed")
+
+
+def visible_conversations(user) -> QuerySet[Conversation]:
+    """The conversations this person may see."""
+    return Conversation.objects.select_related("lead", "assignee")
+
+
+def conversations(user, view: str = "all", after: Cursor | None = None, size: int = PAGE) -> Page:
+    """A page of the inbox: one of VIEWS, newest first."""
+    state = Conversation.State.CLOSED if view == "closed" else Conversation.State.OPEN
+    rows = visible_conversations(user).filter(state=state, last_message_at__isnull=False)
+    if view == "mine":
+        rows = rows.filter(assignee=user)
+    if view == "unassigned":
+        rows = rows.filter(assignee=None)
+    return _page(rows, "last_message_at", after, size)
+
+
+def messages(conversation: Conversation, before: Cursor | None = None, size: int = PAGE) -> Page:
+    """A page of a conversation, newest first; `before` goes back in time."""
+    rows = conversation.messages.select_related("by")
+    return _page(rows, "sent_at", before, size)
+
+
+def leads(after: int | None = None, size: int = PAGE, text: str = "") -> Page:
+    """A page of leads, newest first; `after` is the last id seen."""
+    rows = Lead.objects.filter(merged_into=None).select_related("owner")
+    rows = rows.prefetch_related("identities").order_by("-id")
+    if text:
+        rows = rows.filter(
+            Q(name__icontains=text) | Q(identities__value__icontains=text)
+        ).distinct()
+    if after is not None:
+        rows = rows.filter(id__lt=after)
+    found = list(rows[: size + 1])
+    return Page(found[:size], found[size - 1].pk if len(found) > size else None)
+
+
+def has_unread(user) -> bool:
+    """Whether anything open is unread; cheap enough for every page."""
+    return visible_conversations(user).filter(state="open", unread_count__gt=0).exists()
+
+
+def _page(rows: QuerySet, time: str, cursor: Cursor | None, size: int) -> Page:
+    rows = rows.order_by(F(time).desc(), F("id").desc())
+    if cursor:
+        at_or_before = Q(**{f"{time}__lt": cursor.at}) | Q(**{time: cursor.at, "id__lt": cursor.id})
+        rows = rows.filter(Q(**{f"{time}__lte": cursor.at}) & at_or_before)
+    found = list(rows[: size + 1])
+    last = found[size - 1] if len(found) > size else None
+    return Page(found[:size], Cursor(getattr(last, time), last.pk) if last else None)
+
+
+def message_of(user, pk: int) -> Message | None:
+    """One message this person may see, or None."""
+    return (
+        Message.objects.filter(pk=pk, conversation__in=visible_conversations(user))
+        .select_related("by", "conversation")
+        .first()
+    )

@@ -1,0 +1,111 @@
+"""People who sign in: a tenant's team in its schema, platform staff in `public`."""
+
+import uuid
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.db import connection, models
+from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy as _
+
+PUBLIC = "public"
+
+
+class Role(models.TextChoices):
+    """What a person may do; the table of rights is `tenants.permissions`."""
+
+    OWNER = "owner", _("owner")
+    ADMIN = "admin", _("administrator")
+    AGENT = "agent", _("agent")
+    ASSISTANT = "assistant", _("assistant")
+    STAFF = "staff", _("platform staff")
+
+
+class UserManager(BaseUserManager):
+    """Makes users; e-mail addresses are kept and compared in lower case."""
+
+    def create_user(self, email: str, password: str | None = None, **facts) -> "User":
+        """A user with this password; none means the password must be set by e-mail first."""
+        user = self.model(email=email.strip().lower(), **facts)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **facts) -> "User":
+        """A member of the platform's staff; only `public` has any."""
+        if connection.schema_name != PUBLIC:
+            raise ValueError("Staff live in the public schema only.")
+        return self.create_user(email, password, **{**facts, "role": Role.STAFF})
+
+    def get_by_natural_key(self, username: str) -> "User":
+        """The user with this e-mail address, however it is written."""
+        return self.get(email__iexact=username)
+
+
+class User(AbstractBaseUser):
+    """A person of one tenant, or of the platform's staff where the schema is `public`.
+
+    Rights come from the role: groups and content types live in `public` only.
+    """
+
+    email = models.EmailField(_("e-mail"), max_length=254)
+    name = models.CharField(_("name"), max_length=150, blank=True)
+    role = models.CharField(_("role"), max_length=20, choices=Role.choices, default=Role.AGENT)
+    language = models.CharField(_("language"), max_length=5, blank=True)
+    is_active = models.BooleanField(_("active"), default=True)
+    token_version = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+
+    objects = UserManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: list[str] = []
+
+    class Meta:
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+        constraints = [models.UniqueConstraint(Lower("email"), name="user_email_without_case")]
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+    def get_full_name(self) -> str:
+        return str(self)
+
+    @property
+    def is_staff(self) -> bool:
+        """May use the admin: staff, and only as seen from `public`."""
+        return self.role == Role.STAFF and connection.schema_name == PUBLIC
+
+    @property
+    def is_superuser(self) -> bool:
+        return self.is_staff
+
+    def has_perm(self, perm: str, obj=None) -> bool:
+        return self.is_active and self.is_staff
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return self.is_active and self.is_staff
+
+    def end_all_sign_ins(self) -> None:
+        """Make every token and session of this person worthless."""
+        User.objects.filter(pk=self.pk).update(token_version=models.F("token_version") + 1)
+        self.refresh_from_db(fields=["token_version"])
+
+
+class RememberedWrite(models.Model):
+    """The answer to a write that carried an Idempotency-Key, kept to be given again."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=200)
+    fingerprint = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField(null=True)
+    answer = models.JSONField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="write_remembered_once")]
+
+    def __str__(self) -> str:
+        return self.key

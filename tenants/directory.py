@@ -1,0 +1,193 @@
+"""Who owns this host, slug, number or instance? Answered from memory, fresh within a second.
+
+Every process keeps what it looked up and drops all of it when the version row has moved.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db.models import F, Q
+from django.utils import timezone
+
+from tenants.models import Domain, ProviderInstance, SlugAlias, Tenant, TenantHistory
+
+FRESH_SECONDS = 0.5
+LARGEST = 20_000
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class KnownInstance:
+    """An instance with every secret set that is valid now."""
+
+    instance_id: int
+    tenant_number: int
+    provider: str
+    reference: str
+    address: str
+    settings: Mapping[str, Any]
+    secret_sets: tuple[Mapping[str, str], ...] = field(repr=False)
+
+
+class _Memory:
+    """What was looked up since the version row last moved."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[Any, Any] = {}
+        self._version = -1
+        self._checked_at = float("-inf")
+
+    def peek(self, key: Any) -> tuple[bool, Any]:
+        """(found, value) without touching the database; not found once it may be stale."""
+        if time.monotonic() - self._checked_at > FRESH_SECONDS:
+            return False, None
+        kept = self._kept
+        return (True, kept[key]) if key in kept else (False, None)
+
+    def get(self, key: Any, load: Callable[[], T]) -> T:
+        self._refresh()
+        if key in self._kept:
+            return self._kept[key]
+        kept = self._kept
+        value = load()
+        with self._lock:
+            if len(kept) >= LARGEST:
+                kept.clear()
+            kept[key] = value
+        return value
+
+    def forget(self) -> None:
+        with self._lock:
+            self._kept = {}
+            self._version = -1
+            self._checked_at = float("-inf")
+
+    def _refresh(self) -> None:
+        if time.monotonic() - self._checked_at <= FRESH_SECONDS:
+            return
+        asked_at = time.monotonic()
+        version = TenantHistory.objects.values_list("version", flat=True).first() or 0
+        with self._lock:
+            if version != self._version:
+                self._kept = {}
+                self._version = version
+            self._checked_at = asked_at
+
+
+_memory = _Memory()
+
+
+def changed() -> None:
+    """Tell every process that tenants or instances changed; they notice within a second."""
+    moved = TenantHistory.objects.filter(pk=1).update(version=F("version") + 1)
+    if not moved:
+        TenantHistory.objects.get_or_create(pk=1, defaults={"version": 1})
+    _memory.forget()
+
+
+def forget() -> None:
+    """Drop what this process keeps."""
+    _memory.forget()
+
+
+def tenant_numbered(number: int) -> Tenant:
+    """The tenant with this number, or `Tenant.DoesNotExist`."""
+    tenant = _memory.get(
+        ("number", number), lambda: Tenant.objects.filter(number=number).first()
+    )
+    if tenant is None:
+        raise Tenant.DoesNotExist(f"no tenant has the number {number}")
+    return tenant
+
+
+def tenant_of_slug(slug: str) -> Tenant | None:
+    """The tenant whose slug, or former slug, this is; case does not matter."""
+    return _memory.get(("slug", slug.lower()), lambda: _load_slug(slug))
+
+
+def tenant_of_host(host: str) -> Tenant | None:
+    """The tenant a host name leads to: its host label below our suffix, or its own domain."""
+    return _memory.get(("host", host), lambda: _load_host(host))
+
+
+def instances_of_vendor(provider: str, slug: str) -> tuple[KnownInstance, ...]:
+    """A vendor's instances at a provider."""
+    return _memory.get(
+        ("vendor", provider, slug.lower()), lambda: _load_vendor(provider, slug)
+    )
+
+
+def instances_referred(provider: str, reference: str) -> tuple[KnownInstance, ...]:
+    """The instance a provider calls by this reference: one or none."""
+    return _memory.get(
+        ("reference", provider, reference),
+        lambda: _known(_instances().filter(provider=provider, reference=reference)),
+    )
+
+
+def peek_vendor(provider: str, slug: str) -> tuple[bool, tuple[KnownInstance, ...]]:
+    """`instances_of_vendor` from memory only: (known, instances)."""
+    return _memory.peek(("vendor", provider, slug.lower()))
+
+
+def whose(text: str) -> list[ProviderInstance]:
+    """The instances that a number, address, reference or id means."""
+    asked = text.strip()
+    matches = Q(address__iexact=asked) | Q(reference=asked) | Q(address=f"+{asked.lstrip('+')}")
+    if asked.isdecimal() and len(asked) < 16:
+        matches |= Q(pk=int(asked))
+    return list(
+        ProviderInstance.objects.across_tenants().filter(matches).select_related("tenant")
+    )
+
+
+def _load_slug(slug: str) -> Tenant | None:
+    tenant = Tenant.objects.filter(slug__iexact=slug).first()
+    if tenant:
+        return tenant
+    alias = SlugAlias.objects.select_related("tenant").filter(slug__iexact=slug).first()
+    return alias.tenant if alias else None
+
+
+def _load_host(host: str) -> Tenant | None:
+    suffix = settings.TENANT_HOST_SUFFIX
+    if host.endswith(suffix):
+        tenant = Tenant.objects.filter(host_label=host.removesuffix(suffix)).first()
+        if tenant:
+            return tenant
+    domain = Domain.objects.select_related("tenant").filter(domain=host).first()
+    return domain.tenant if domain else None
+
+
+def _load_vendor(provider: str, slug: str) -> tuple[KnownInstance, ...]:
+    tenant = _load_slug(slug)
+    return _known(_instances().filter(provider=provider, tenant=tenant)) if tenant else ()
+
+
+def _instances():
+    return ProviderInstance.objects.across_tenants().order_by("pk")
+
+
+def _known(instances) -> tuple[KnownInstance, ...]:
+    return tuple(_describe(instance) for instance in instances)
+
+
+def _describe(instance: ProviderInstance) -> KnownInstance:
+    valid = [instance.secrets]
+    until = instance.previous_secrets_until
+    if until and until > timezone.now():
+        valid.append(instance.previous_secrets)
+    return KnownInstance(
+        instance_id=instance.pk,
+        tenant_number=instance.tenant_id,
+        provider=instance.provider,
+        reference=instance.reference,
+        address=instance.address,
+        settings=instance.settings,
+        secret_sets=tuple(valid),
+    )

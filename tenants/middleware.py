@@ -1,0 +1,101 @@
+"""From a request's host, or its X-Tenant header, to the tenant it is for."""
+
+import logging
+import sys
+
+from django.conf import settings
+from django.core.signals import got_request_exception
+from django.db import InterfaceError, OperationalError, connection
+from django.http import Http404, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
+from psycopg_pool import PoolTimeout
+
+from tenants import directory
+
+logger = logging.getLogger(__name__)
+
+
+def database_away(get_response):
+    """Answer 503, not 500, whenever the database cannot be reached."""
+
+    def middleware(request):
+        response = get_response(request)
+        if getattr(request, "database_is_away", False):
+            return _unavailable(request)
+        return response
+
+    return middleware
+
+
+def enter_tenant(get_response):
+    """Put the request into the schema of the tenant its host or X-Tenant names.
+
+    X-Tenant counts on the public host only, for the API only, and with a bearer token only:
+    such a request sees no session, neither the tenant's nor a staff member's.
+    """
+
+    def middleware(request):
+        connection.set_schema_to_public()
+        host = request.get_host().split(":")[0].lower()
+        request.tenant = None
+        request.urlconf = settings.PUBLIC_SCHEMA_URLCONF
+        request.bearer_only = False
+        if host not in _public_hosts():
+            _enter(request, directory.tenant_of_host(host))
+        elif "X-Tenant" in request.headers and request.path.startswith("/api/"):
+            request.bearer_only = True
+            request.COOKIES.clear()
+            _enter(request, directory.tenant_of_slug(request.headers["X-Tenant"]))
+        try:
+            return get_response(request)
+        finally:
+            connection.set_schema_to_public()
+
+    return middleware
+
+
+def _enter(request, tenant) -> None:
+    if tenant is None:
+        raise Http404("no tenant here")
+    request.tenant = tenant
+    request.urlconf = settings.ROOT_URLCONF
+    connection.set_tenant(tenant)
+
+
+def _public_hosts() -> set[str]:
+    return {settings.PUBLIC_HOST, "127.0.0.1", "[", "testserver"}
+
+
+def _note_database_away(sender, request=None, **kwargs) -> None:
+    error = sys.exc_info()[1]
+    if request is not None and _means_away(error):
+        request.database_is_away = True
+
+
+def _means_away(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, PoolTimeout | InterfaceError):
+            return True
+        if isinstance(error, OperationalError):
+            return True
+        error = error.__cause__
+    return False
+
+
+def _unavailable(request) -> HttpResponse:
+    message = _("The database is not answering. Please try again in a moment.")
+    if request.path.startswith("/api/"):
+        body = {
+            "success": False,
+            "error": {"message": message, "field": None, "code": "database_away"},
+        }
+        response: HttpResponse = JsonResponse(body, status=503)
+    else:
+        page = render_to_string("error.html", {"title": _("One moment"), "message": message})
+        response = HttpResponse(page, status=503)
+    response["Retry-After"] = "5"
+    return response
+
+
+got_request_exception.connect(_note_database_away, dispatch_uid="database_away")

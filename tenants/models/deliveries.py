@@ -1,0 +1,56 @@
+"""What providers posted, exactly as it arrived."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from tenants.managers import SharedRows
+
+
+class WebhookDelivery(models.Model):
+    """One POST as it arrived: its body encrypted, its way through the inbox."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waiting")
+        DONE = "done", _("done")
+        FAILED = "failed", _("failed")
+        UNREADABLE = "unreadable", _("unreadable")
+
+    tenant = models.ForeignKey("tenants.Tenant", on_delete=models.CASCADE, related_name="+")
+    instance = models.ForeignKey(
+        "tenants.ProviderInstance", on_delete=models.CASCADE, null=True, related_name="+"
+    )
+    provider = models.CharField(_("provider"), max_length=40)
+    route = models.CharField(_("route"), max_length=40, blank=True)
+    content_type = models.CharField(_("content type"), max_length=100, blank=True)
+    body = models.BinaryField()
+    size = models.PositiveIntegerField(_("bytes"))
+    received_at = models.DateTimeField(_("received"))
+    state = models.CharField(_("state"), max_length=20, choices=State.choices, default=State.WAITING)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    not_before = models.DateTimeField(null=True, blank=True)
+    error = models.CharField(_("error"), max_length=500, blank=True)
+    processed_at = models.DateTimeField(_("processed"), null=True, blank=True)
+
+    objects = SharedRows()
+
+    class Meta:
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
+        indexes = [
+            # The inbox reads a tenant's waiting deliveries in order of arrival.
+            models.Index(
+                fields=["tenant", "id"],
+                name="delivery_waiting",
+                condition=models.Q(state="waiting"),
+            ),
+            # The sweep looks for whatever has waited too long, whoever it belongs to.
+            models.Index(
+                fields=["received_at"],
+                name="delivery_overdue",
+                condition=models.Q(state="waiting"),
+            ),
+            models.Index(fields=["tenant", "-received_at"], name="delivery_by_tenant"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.pk}"
