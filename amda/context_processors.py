@@ -1,0 +1,40 @@
+"""What every template may say about the product and whoever is looking at it."""
+
+from django.conf import settings
+from django.utils.functional import SimpleLazyObject
+from django.utils.translation import get_language_info
+
+from tenants.permissions import Action, may
+
+LIVE_PATH = "/ws/live/"
+
+
+def product(request) -> dict:
+    """`product.…` in templates; what costs a query is asked only where it is shown."""
+    return {
+        "product": {
+            "name": "AMDA",
+            "tenant": getattr(request, "tenant", None),
+            "languages": _languages(),
+            "live_path": LIVE_PATH,
+            "may": SimpleLazyObject(lambda: _rights(getattr(request, "user", None))),
+            "unread": SimpleLazyObject(lambda: _unread(request)),
+        }
+    }
+
+
+def _languages() -> list[tuple[str, str]]:
+    return [
+        (code, get_language_info(code)["name_local"].capitalize()) for code, _ in settings.LANGUAGES
+    ]
+
+
+def _rights(user) -> dict[str, bool]:
+    """Every action by its name, and whether this person's role allows it."""
+    return {str(action): may(user, action) for action in Action}
+
+
+def _unread(request) -> int:
+    from messaging.views.access import unread_of
+
+    return unread_of(request.user)
