@@ -91,7 +91,8 @@ class Received(Event):
 
     `external_id` is the provider's id of the message. `provider_number` is a second id of it
     (Wasender's integer msgId), `echo` our own id handed back. `group` is the group's address
-    for a group message; `reply_to` the external id of the quoted message.
+    for a group message; `reply_to` the external id of the quoted message. `view_once` says that
+    the sender wants the files seen once. `person` is empty only for what we wrote to a group.
     """
 
     external_id: str
@@ -103,6 +104,7 @@ class Received(Event):
     echo: str = ""
     group: str = ""
     reply_to: str = ""
+    view_once: bool = False
     attachments: tuple[Attachment, ...] = ()
 
 
@@ -160,3 +162,13 @@ class Ignored(Event):
     """Nothing to keep; allowed only for kinds that the provider's table lists."""
 
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unlisted(Event):
+    """Something the provider's table does not list: kept, so that staff see what is missing.
+
+    `name` is what the provider calls it, "" where it calls it nothing.
+    """
+
+    name: str

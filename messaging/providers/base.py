@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import httpx
 
-from messaging.events import Connection, Event, Kind
+from messaging.events import Connection, Event, Kind, Status
 
 
 class Medium(StrEnum):
@@ -118,10 +118,14 @@ class Via:
 
 @dataclass(frozen=True)
 class Sent:
-    """The provider took the message. It may give two ids; either may be empty for now."""
+    """The provider took the message. It may give two ids; either may be empty for now.
+
+    `status` is how far it got, where the provider was asked later.
+    """
 
     external_id: str = ""
     provider_number: str = ""
+    status: Status | None = None
 
 
 class Blame(StrEnum):
@@ -229,3 +233,8 @@ class Provider:
     def check(self, via: Via) -> InstanceState:
         """Ask the provider how the instance is; `SendError` when it cannot be asked."""
         raise NotImplementedError
+
+    def find_sent(self, via: Via, provider_number: str) -> Sent | None:
+        """What became of a message the provider gave this number; None where it does not know
+        or cannot be asked. `SendError` when it did not answer."""
+        return None

@@ -1,0 +1,114 @@
+"""WasenderAPI: an unofficial WhatsApp, one session per number.
+
+Two tokens there: the session's API key for everything about messages, a personal access token
+for the sessions themselves.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from messaging.events import Event
+from messaging.providers.base import (
+    BadSignature,
+    Candidate,
+    Feature,
+    Field,
+    Hook,
+    InstanceRef,
+    InstanceState,
+    Medium,
+    Outgoing,
+    Provider,
+    Sent,
+    Via,
+)
+from messaging.providers.signatures import hmac_sha256_hex, same
+
+from . import parsing, sending
+
+# The first is documented; the second is what the systems this one replaces were given.
+_SIGNATURE_HEADERS = ("x-webhook-signature", "x-wasender-signature")
+
+
+class Wasender(Provider):
+    slug = "wasender"
+    label = "WasenderAPI"
+    medium = Medium.WHATSAPP
+    paths = {
+        "/api/webhooks/wasender/{vendor}": "",
+        "/api/webhooks/wasender/{vendor}/status": "status",
+        "/api/webhooks/wasender/{vendor}/connection": "connection",
+    }
+    supports = frozenset({Feature.READ_RECEIPTS})
+    fields = (
+        Field("api_key", _("API key of the session"), required=True, secret=True),
+        Field("webhook_secret", _("Webhook secret of the session"), required=True, secret=True),
+        Field("session_id", _("Session id")),
+        Field("personal_token", _("Personal access token"), secret=True),
+        Field("api_url", _("Address of the API"), default=sending.API_URL),
+        Field(
+            "signature",
+            _("How webhooks are signed"),
+            default="secret",
+            choices=("secret", "hmac"),
+            help=_("Wasender sends the secret itself; choose HMAC only behind a proxy that signs."),
+        ),
+    )
+    reference_field = "session_id"
+
+    def route(self, hook: Hook) -> list[InstanceRef]:
+        """The vendor of the URL alone: the `sessionId` in a body is the session's API key."""
+        return [InstanceRef(vendor=hook.vendor)] if hook.vendor else []
+
+    def verify(self, hook: Hook, candidates: Sequence[Candidate]) -> list[Candidate]:
+        given = _given_signature(hook.headers)
+        if not given:
+            raise BadSignature("missing")
+        signed = [candidate for candidate in candidates if _signed_by(candidate, given, hook.body)]
+        if not signed:
+            raise BadSignature("wrong")
+        return signed
+
+    def parse(self, hook: Hook, reference: str) -> list[Event]:
+        return parsing.parse(hook.body, reference)
+
+    def send(self, outgoing: Outgoing, via: Via) -> Sent:
+        return sending.send(outgoing, via)
+
+    def find_sent(self, via: Via, provider_number: str) -> Sent | None:
+        return sending.find_sent(via, provider_number)
+
+    def check(self, via: Via) -> InstanceState:
+        return sending.check(via)
+
+
+def _given_signature(headers: Mapping[str, str]) -> str:
+    return next((given for name in _SIGNATURE_HEADERS if (given := headers.get(name, ""))), "")
+
+
+def _signed_by(candidate: Candidate, given: str, body: bytes) -> bool:
+    """Whether any secret of the candidate made this signature, in the candidate's own form."""
+    matches = _FORMS.get(candidate.settings.get("signature") or "secret", _never)
+    # Every secret is compared, so that the time taken does not say which one was near.
+    results = [
+        matches(given, secrets.get("webhook_secret", ""), body) for secrets in candidate.secret_sets
+    ]
+    return any(results)
+
+
+def _is_the_secret(given: str, secret: str, body: bytes) -> bool:
+    return same(given, secret)
+
+
+def _is_the_hmac(given: str, secret: str, body: bytes) -> bool:
+    expected = hmac_sha256_hex(secret, body) if secret else ""
+    return same(given.lower().removeprefix("sha256="), expected)
+
+
+def _never(given: str, secret: str, body: bytes) -> bool:
+    return False
+
+
+_FORMS: dict[Any, Any] = {"secret": _is_the_secret, "hmac": _is_the_hmac}

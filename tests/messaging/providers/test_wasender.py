@@ -1,0 +1,705 @@
+"""Wasender's webhooks become events, and its answers become outcomes."""
+
+import hashlib
+import json
+import logging
+import traceback
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from messaging.events import (
+    Attachment,
+    Connection,
+    Deleted,
+    Edited,
+    Event,
+    Ignored,
+    InstanceChanged,
+    Kind,
+    Person,
+    Reacted,
+    Received,
+    Status,
+    StatusChanged,
+    Unlisted,
+)
+from messaging.providers import get
+from messaging.providers.base import (
+    BadPayload,
+    BadSignature,
+    Blame,
+    Candidate,
+    Hook,
+    InstanceRef,
+    InstanceState,
+    Outgoing,
+    SendError,
+    Sent,
+    Via,
+)
+from messaging.providers.signatures import hmac_sha256_hex
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "webhooks" / "wasender"
+REFERENCE = "session-7"
+T0 = datetime.fromtimestamp(1760000000, UTC)
+T1 = T0 + timedelta(seconds=1)
+T_UPDATE = T0 + timedelta(milliseconds=250)
+
+AWA = Person(phone="33612345678", lid="77001122334455@lid", name="Awa Diop")
+CUSTOMER = Person(phone="33612345678")
+GROUP = "120363000000000001@g.us"
+
+wasender = get("wasender")
+
+
+def load(name: str) -> Hook:
+    return Hook(body=(FIXTURES / f"{name}.json").read_bytes(), vendor="vendor_001")
+
+
+def parse(name: str) -> list[Event]:
+    return wasender.parse(load(name), REFERENCE)
+
+
+def said(message_id: str, kind: Kind, text: str = "", **more) -> Received:
+    facts = {"instance_ref": REFERENCE, "at": T0, "person": CUSTOMER, **more}
+    return Received(event_id=message_id, external_id=message_id, kind=kind, text=text, **facts)
+
+
+def file(message_id: str, part: str, kind: Kind, content: dict, **more) -> Attachment:
+    reference = {"key": {"id": message_id}, "message": {part: content}}
+    return Attachment(kind=kind, reference=reference, **more)
+
+
+def told(message_id: str, status: Status, at: datetime | None = T_UPDATE, **more) -> StatusChanged:
+    facts = {"external_id": message_id, "instance_ref": REFERENCE, "at": at, **more}
+    return StatusChanged(event_id=f"{message_id}:status:{status}", status=status, **facts)
+
+
+def session(word: str, state: Connection, reason: str = "") -> InstanceChanged:
+    return InstanceChanged(
+        event_id=f"session:{word}:1760000000",
+        instance_ref=REFERENCE,
+        at=T0,
+        state=state,
+        reason=reason,
+    )
+
+
+def deleted(message_id: str) -> Deleted:
+    return Deleted(
+        event_id=f"{message_id}:deleted", instance_ref=REFERENCE, at=T0, external_id=message_id
+    )
+
+
+def reacted(emoji: str, at: datetime) -> Reacted:
+    return Reacted(
+        event_id=f"AMDA30:reaction:33612345678:{emoji}:{int(at.timestamp())}",
+        instance_ref=REFERENCE,
+        at=at,
+        external_id="AMDA30",
+        person=CUSTOMER,
+        emoji=emoji,
+    )
+
+
+@dataclass(frozen=True)
+class Case:
+    fixture: str
+    events: list[Event]
+
+    def __str__(self) -> str:
+        return self.fixture
+
+
+QUESTION = said("AMDA1", Kind.TEXT, "Bonjour, avez-vous la robe en bleu ?", person=AWA)
+PICTURE = {
+    "url": "https://mmg.whatsapp.net/v/picture.enc",
+    "mimetype": "image/jpeg",
+    "mediaKey": "a2V5",
+    "fileLength": "20480",
+}
+VOICE = {"mimetype": "audio/ogg", "fileLength": {"low": 900, "high": 0}}
+DOCUMENT = {"mimetype": "application/pdf", "fileName": "facture.pdf"}
+
+CASES = [
+    Case("messages_received__text", [QUESTION]),
+    Case("messages_upsert__same_text_array", [QUESTION]),
+    Case("messages_personal_received__same_text_flat", [QUESTION]),
+    Case(
+        "messages_received__lid_only",
+        [
+            said(
+                "AMDA2",
+                Kind.TEXT,
+                "Et en rouge ?",
+                person=Person(lid="77001122334455@lid"),
+                reply_to="AMDA1",
+            )
+        ],
+    ),
+    Case("messages_received__device_suffix", [said("AMDA3", Kind.TEXT, "Merci")]),
+    Case(
+        "messages_group_received__text",
+        [
+            said(
+                "AMDA4",
+                Kind.TEXT,
+                "Qui vient ?",
+                group=GROUP,
+                person=Person(phone="+221771112233", lid="88001122334455@lid", name="Binta"),
+            )
+        ],
+    ),
+    Case(
+        "messages_received__image",
+        [
+            said(
+                "AMDA7",
+                Kind.IMAGE,
+                "Celle-ci",
+                attachments=(
+                    file(
+                        "AMDA7",
+                        "imageMessage",
+                        Kind.IMAGE,
+                        PICTURE,
+                        mime_type="image/jpeg",
+                        size=20480,
+                    ),
+                ),
+            )
+        ],
+    ),
+    Case(
+        "messages_received__view_once_voice",
+        [
+            said(
+                "AMDA8",
+                Kind.VOICE,
+                view_once=True,
+                attachments=(
+                    file(
+                        "AMDA8", "audioMessage", Kind.VOICE, VOICE, mime_type="audio/ogg", size=900
+                    ),
+                ),
+            )
+        ],
+    ),
+    Case(
+        "messages_received__document_with_caption",
+        [
+            said(
+                "AMDA9",
+                Kind.DOCUMENT,
+                "La facture",
+                attachments=(
+                    file(
+                        "AMDA9",
+                        "documentMessage",
+                        Kind.DOCUMENT,
+                        DOCUMENT,
+                        mime_type="application/pdf",
+                        file_name="facture.pdf",
+                    ),
+                ),
+            )
+        ],
+    ),
+    Case(
+        "messages_received__location",
+        [said("AMDA12", Kind.LOCATION, "Marché Sandaga\nDakar\n14.6937, -17.4441")],
+    ),
+    Case("messages_received__contact", [said("AMDA13", Kind.CONTACT, "Moussa\n+221 77 000 00 01")]),
+    Case("messages_received__contacts", [said("AMDA14", Kind.CONTACT, "Moussa\nFatou")]),
+    Case("messages_received__poll", [said("AMDA15", Kind.POLL, "Quelle taille ?\n- M\n- L")]),
+    Case("messages_received__unknown_kind", [said("AMDA16", Kind.PLACEHOLDER, "vu de face")]),
+    Case("messages_received__unstorable_text", [said("AMDA18", Kind.TEXT, "a\ufffdb\ufffdc")]),
+    Case("messages_received__revoke", [deleted("AMDA1")]),
+    Case("messages_received__reaction", [reacted("❤️", T0)]),
+    Case(
+        "messages_reaction__set_and_removed",
+        [reacted("❤️", T0), reacted("", T0 + timedelta(seconds=5))],
+    ),
+    Case("messages_delete__keys", [deleted("AMDA1"), deleted("AMDA2")]),
+    Case(
+        "message_sent__echo",
+        [said("AMDA30", Kind.TEXT, "Oui, en bleu.", from_us=True, provider_number="100001",
+              person=Person(phone="33612345678", lid="77001122334455@lid"))],
+    ),
+    Case(
+        "message_sent__sdk_shape",
+        [said("AMDA31", Kind.TEXT, "À demain.", from_us=True, provider_number="100002",
+              person=Person(phone="+33612345678"))],
+    ),
+    Case(
+        "message_sent__failed",
+        [told("AMDA30", Status.FAILED, T0, provider_number="100001",
+              error_detail="recipient unavailable")],
+    ),
+    Case(
+        "message_sent__to_group",
+        [said("AMDA32", Kind.TEXT, "À tous", from_us=True, provider_number="100003",
+              person=Person(), group=GROUP)],
+    ),
+    Case("messages_update__delivered", [told("AMDA30", Status.DELIVERED)]),
+    Case("messages_update__failed", [told("AMDA30", Status.FAILED, error_code="479")]),
+    Case(
+        "messages_update__words_array",
+        [
+            told("AMDA30", Status.READ, T0),
+            told("100002", Status.PLAYED, T0, external_id="", provider_number="100002"),
+        ],
+    ),
+    Case("messages_update__revoked", [replace(deleted("AMDA1"), at=T_UPDATE)]),
+    Case("session_status__connected", [session("connected", Connection.CONNECTED)]),
+    Case("session_status__need_scan", [session("need_scan", Connection.PENDING, "need_scan")]),
+    Case(
+        "session_status__logged_out",
+        [session("logged_out", Connection.DISCONNECTED, "logged_out")],
+    ),
+    Case("session_status__expired", [session("expired", Connection.DISCONNECTED, "expired")]),
+    Case("session_status__banned", [session("banned", Connection.BLOCKED, "banned")]),
+    Case(
+        "session_status__replaced",
+        [session("disconnected", Connection.CONFLICT, "Stream replaced by another device")],
+    ),
+    Case("unlisted__with_message", [replace(QUESTION, kind=Kind.PLACEHOLDER)]),
+    Case(
+        "replaced__message_full",
+        [said("old-1", Kind.TEXT, "Bonjour", person=Person(phone="+221 70 123 45 67", name="Awa"))],
+    ),
+    Case("replaced__status", [told("old-2", Status.DELIVERED, T0)]),
+    Case(
+        "replaced__status_flat_number",
+        [told("100001", Status.READ, None, external_id="", provider_number="100001")],
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_parse(case):
+    assert parse(case.fixture) == case.events
+
+
+@pytest.mark.parametrize(
+    ("fixture", "reason"),
+    [
+        ("messages_received__story", "story"),
+        ("messages_newsletter_received__post", "newsletter post"),
+        ("messages_received__group_keys", "group keys"),
+        ("messages_received__housekeeping", "disappearing messages setting"),
+        ("messages_update__pending", "not sent yet"),
+        ("messages_update__of_received", "status of a received message"),
+        ("message_receipt_update__group", "group receipt"),
+        ("call__incoming", "call"),
+    ],
+)
+def test_only_listed_kinds_are_ignored(fixture, reason):
+    [event] = parse(fixture)
+
+    assert event == Ignored(
+        event_id=event.event_id, instance_ref=REFERENCE, at=event.at, reason=reason
+    )
+
+
+@pytest.mark.parametrize(
+    ("fixture", "name"),
+    [
+        ("unlisted__without_message", "poll.results"),
+        ("messages_update__unknown_status", "messages.update"),
+        ("session_status__unknown_word", "session.status"),
+    ],
+)
+def test_what_no_table_lists_stays_visible(fixture, name):
+    [event] = parse(fixture)
+
+    assert event == Unlisted(
+        event_id=event.event_id, instance_ref=REFERENCE, at=event.at, name=name
+    )
+
+
+def test_an_unreadable_item_does_not_hide_the_others():
+    events = parse("messages_received__one_of_two_unreadable")
+
+    assert [type(event) for event in events] == [Unlisted, Received]
+    assert events[1] == QUESTION
+
+
+@pytest.mark.parametrize(
+    "fixture",
+    ["messages_received__sticker", "messages_received__ephemeral_video"],
+)
+def test_files_are_attachments_of_their_kind(fixture):
+    [event] = parse(fixture)
+
+    assert [attachment.kind for attachment in event.attachments] == [event.kind]
+
+
+def test_an_edit_is_the_same_fact_however_it_is_wrapped():
+    [plain] = parse("messages_received__edit")
+    [wrapped] = parse("messages_received__edit_wrapped")
+
+    assert plain == wrapped == Edited(
+        event_id=plain.event_id,
+        instance_ref=REFERENCE,
+        at=T0,
+        external_id="AMDA1",
+        text="En vert plutôt",
+    )  # fmt: skip
+    assert plain.event_id.startswith("AMDA1:edited:")
+
+
+def test_an_edit_told_as_an_update_names_the_message_it_changes():
+    [event] = parse("messages_update__edited")
+
+    assert (event.external_id, event.text) == ("AMDA1", "Finalement en noir")
+
+
+def test_a_message_without_id_gets_one_that_repeats():
+    [first] = parse("replaced__message")
+    [again] = parse("replaced__message")
+    [elsewhere] = wasender.parse(load("replaced__message"), "another-session")
+
+    assert first == again == said(
+        first.event_id, Kind.TEXT, "Test", at=None, person=Person(phone="221701234567")
+    )  # fmt: skip
+    assert first.event_id.startswith("built:")
+    assert first.event_id != elsewhere.event_id
+
+
+def test_a_flat_message_of_the_replaced_systems_is_read():
+    [event] = parse("replaced__message_flat")
+
+    assert (event.person, event.text, event.at) == (Person(phone="221701234567"), "Test", T0)
+
+
+def test_a_connection_of_the_replaced_systems_is_read():
+    [event] = parse("replaced__connection")
+
+    assert (event.state, event.reason) == (Connection.DISCONNECTED, "phone offline")
+
+
+def test_a_qr_code_is_shown_to_be_scanned():
+    [event] = parse("qrcode_updated__code")
+
+    assert (event.state, event.reason, event.qr) == (Connection.PENDING, "need_scan", "2@AbCdEf")
+
+
+@pytest.mark.parametrize("fixture", sorted(path.stem for path in FIXTURES.glob("*.json")))
+def test_no_event_keeps_the_api_key_that_came_as_session_id(fixture):
+    for event in parse(fixture):
+        assert "session-api-key" not in json.dumps(event.raw)
+        assert event.raw is not None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"\xff\xfe",
+        b'\xef\xbb\xbf{"event":"message"}',
+        b'{"event":"messages.received","data":' + b"[" * 100_000,
+        b'{"event":"messages.received","data":' + b"[" * 500 + b"]" * 500 + b"}",
+        b'{"event":"session.status","timestamp":' + b"9" * 5000 + b',"data":{}}',
+        b'{"event":"messages.delete","data":{"keys":[]}}',
+    ],
+)
+def test_what_cannot_be_read_says_so(body):
+    with pytest.raises(BadPayload):
+        wasender.parse(Hook(body=body), REFERENCE)
+
+
+NAMES = st.sampled_from(
+    "event data messages key id fromMe remoteJid remoteId cleanedSenderPn participant message "
+    "messageBody conversation imageMessage protocolMessage editedMessage viewOnceMessage type "
+    "reactionMessage reaction text update status keys msgId timestamp messageTimestamp low from "
+    "state reason qr contextInfo stanzaId fileLength options contacts success pushName".split()
+)
+WORDS = st.sampled_from(
+    "messages.received messages.upsert message.sent messages.update messages.reaction "
+    "messages.delete session.status qrcode.updated message status connection call "
+    "33612345678@s.whatsapp.net 1@lid 1@g.us status@broadcast connected REVOKE".split()
+)
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | WORDS
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=6),
+    max_leaves=40,
+)
+
+
+@given(st.fixed_dictionaries({"event": WORDS | LEAVES, "data": VALUES, "timestamp": LEAVES}))
+def test_any_json_is_read_or_refused(envelope):
+    hook = Hook(body=json.dumps(envelope).encode(), vendor="v")
+
+    assert wasender.route(hook) == [InstanceRef(vendor="v")]
+    try:
+        events = wasender.parse(hook, REFERENCE)
+    except BadPayload:
+        return
+    assert events
+    stored = json.dumps([event.raw for event in events], allow_nan=False)
+    assert "\\u0000" not in stored
+    assert all(event.event_id and "\x00" not in event.event_id for event in events)
+
+
+# Signatures
+
+BODY = b'{"event":"session.status","data":{"status":"connected"}}'
+
+
+def candidate(instance_id: int, *secrets: str, **settings) -> Candidate:
+    sets = tuple({"webhook_secret": secret} for secret in secrets)
+    return Candidate(instance_id, 1, f"session-{instance_id}", settings, sets)
+
+
+def signed(signature: str, header: str = "x-webhook-signature") -> Hook:
+    return Hook(body=BODY, headers={header: signature}, vendor="vendor_001")
+
+
+OTHER = candidate(2, "another secret")
+PLAIN = candidate(1, "s3cret")
+ROTATED = candidate(1, "new", "s3cret")
+HMAC = candidate(1, "s3cret", signature="hmac")
+DIGEST = hmac_sha256_hex("s3cret", BODY)
+
+
+@pytest.mark.parametrize(
+    ("hook", "meant"),
+    [
+        (signed("s3cret"), PLAIN),
+        (signed("s3cret", "x-wasender-signature"), PLAIN),
+        (signed("s3cret"), ROTATED),
+        (signed(DIGEST), HMAC),
+        (signed(f"sha256={DIGEST}"), HMAC),
+        (signed(DIGEST.upper()), HMAC),
+        (signed(DIGEST, "x-wasender-signature"), HMAC),
+    ],
+)
+def test_the_instance_whose_secret_signed_is_meant(hook, meant):
+    assert wasender.verify(hook, [OTHER, meant]) == [meant]
+
+
+@pytest.mark.parametrize(
+    ("hook", "meant"),
+    [
+        (Hook(body=BODY), PLAIN),
+        (signed(""), PLAIN),
+        (signed("S3CRET"), PLAIN),
+        (signed("\udcff\x00"), PLAIN),
+        (signed(DIGEST), PLAIN),
+        (signed("s3cret"), HMAC),
+        (signed(hmac_sha256_hex("s3cret", BODY + b" ")), HMAC),
+        (signed(hmac_sha256_hex("", BODY)), candidate(1, "", signature="hmac")),
+        (signed(""), candidate(1, "")),
+        (signed("s3cret"), candidate(1)),
+        (signed("s3cret"), Candidate(1, 1, "", {}, ({},))),
+        (signed("s3cret"), candidate(1, "s3cret", signature="unheard of")),
+    ],
+)
+def test_every_other_signature_is_refused(hook, meant):
+    with pytest.raises(BadSignature) as refused:
+        wasender.verify(hook, [OTHER, meant])
+
+    assert "s3cret" not in str(refused.value)
+
+
+def test_the_session_id_of_a_body_never_decides_whose_it_is():
+    hook = Hook(body=b'{"sessionId":"somebody-else"}', vendor="vendor_001")
+
+    assert wasender.route(hook) == [InstanceRef(vendor="vendor_001")]
+    assert wasender.route(replace(hook, vendor="")) == []
+
+
+# Calls
+
+API_KEY = "k-" + hashlib.sha256(b"key").hexdigest()
+SECRETS = {"api_key": API_KEY, "webhook_secret": "wh-s3cret", "personal_token": "pat-s3cret"}
+OUTGOING = Outgoing(reference="1", to="+33612345678", text="Bonjour é")
+
+
+class Server:
+    """Answers one call and keeps it."""
+
+    def __init__(self, status=200, body=None, headers=None, error=None):
+        self.status, self.body, self.headers, self.error = status, body, headers, error
+        self.calls = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.calls.append(request)
+        if self.error:
+            raise self.error
+        content = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+        return httpx.Response(self.status, content=content, headers=self.headers)
+
+    def via(self, **changes) -> Via:
+        client = httpx.Client(transport=httpx.MockTransport(self))
+        via = Via(1, REFERENCE, "+221700000001", {}, SECRETS, client)
+        return replace(via, **changes)
+
+
+def refusal(server: Server, call=lambda via: wasender.send(OUTGOING, via), **changes) -> SendError:
+    with pytest.raises(SendError) as refused:
+        call(server.via(**changes))
+    told = "".join(traceback.format_exception(refused.value))
+    assert not any(secret in told for secret in SECRETS.values())
+    return refused.value
+
+
+def outcome(error: SendError) -> tuple:
+    return error.code, error.retry, error.blame, error.unknown, error.retry_after
+
+
+def test_send_posts_once_and_returns_the_number(caplog):
+    caplog.set_level(logging.DEBUG)
+    server = Server(body={"success": True, "data": {"msgId": 100000, "status": "in_progress"}})
+
+    sent = wasender.send(OUTGOING, server.via())
+
+    assert sent == Sent(provider_number="100000")
+    [call] = server.calls
+    assert (call.method, str(call.url)) == ("POST", "https://www.wasenderapi.com/api/send-message")
+    assert call.headers["authorization"] == f"Bearer {API_KEY}"
+    assert call.headers["content-type"] == "application/json"
+    assert json.loads(call.content) == {"to": "+33612345678", "text": "Bonjour é"}
+    assert not any(secret in caplog.text for secret in SECRETS.values())
+
+
+def test_send_uses_the_address_of_the_instance():
+    server = Server(body={"success": True, "data": {"msgId": 1}})
+
+    wasender.send(OUTGOING, server.via(settings={"api_url": "http://127.0.0.1:9/api/"}))
+
+    assert str(server.calls[0].url) == "http://127.0.0.1:9/api/send-message"
+
+
+def test_send_never_passes_off_a_file_as_text():
+    server = Server()
+
+    error = refusal(server, lambda via: wasender.send(replace(OUTGOING, kind=Kind.IMAGE), via))
+
+    assert outcome(error) == ("unsupported_kind", False, Blame.MESSAGE, False, None)
+    assert server.calls == []
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "expected"),
+    [
+        (401, {}, {}, ("unauthorized", False, Blame.ACCOUNT, False, None)),
+        (403, {}, {}, ("forbidden", False, Blame.ACCOUNT, False, None)),
+        (404, {}, {}, ("not_found", False, Blame.ACCOUNT, False, None)),
+        (408, {}, {}, ("timeout", True, Blame.PROVIDER, False, None)),
+        (422, {}, {}, ("invalid", False, Blame.MESSAGE, False, None)),
+        (422, {"errors": {"to": ["Bad."], "text": ["Bad."]}}, {},
+         ("to", False, Blame.RECIPIENT, False, None)),
+        (422, {"errors": {"text": []}}, {}, ("text", False, Blame.MESSAGE, False, None)),
+        (422, {"message": "The WhatsApp session is not connected: need_scan."}, {},
+         ("not_connected", True, Blame.ACCOUNT, False, None)),
+        (429, {"retry_after": 60}, {"retry-after": "5"},
+         ("rate_limited", True, Blame.PROVIDER, False, 60)),
+        (429, {}, {"retry-after": "5", "x-ratelimit-reset": "9"},
+         ("rate_limited", True, Blame.PROVIDER, False, 5)),
+        (429, {}, {"x-ratelimit-reset": "9"}, ("rate_limited", True, Blame.PROVIDER, False, 9)),
+        (429, {}, {"x-ratelimit-reset": "1760000000"},
+         ("rate_limited", True, Blame.PROVIDER, False, None)),
+        (429, {"retry_after": "soon"}, {}, ("rate_limited", True, Blame.PROVIDER, False, None)),
+        (500, b"<html>", {}, ("http_500", False, Blame.PROVIDER, True, None)),
+        (502, b"", {}, ("http_502", False, Blame.PROVIDER, True, None)),
+        (504, b"", {}, ("http_504", False, Blame.PROVIDER, True, None)),
+        (503, b"", {}, ("unavailable", True, Blame.PROVIDER, False, None)),
+        (302, b"", {}, ("http_302", False, Blame.PROVIDER, False, None)),
+        (200, b"<html>", {}, ("unreadable_answer", False, Blame.PROVIDER, True, None)),
+        (200, {"success": True}, {}, ("unreadable_answer", False, Blame.PROVIDER, True, None)),
+        (200, {"success": False}, {}, ("refused", False, Blame.PROVIDER, False, None)),
+    ],
+)  # fmt: skip
+def test_every_refusal_says_whether_to_try_again_and_whose_fault_it_is(
+    status, body, headers, expected
+):
+    server = Server(status, body, headers)
+
+    assert outcome(refusal(server)) == expected
+    assert len(server.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "retry"),
+    [
+        (httpx.ConnectError("no"), True),
+        (httpx.ConnectTimeout("no"), True),
+        (httpx.PoolTimeout("no"), True),
+        (httpx.ReadTimeout("no"), False),
+        (httpx.ReadError("no"), False),
+        (httpx.WriteError("no"), False),
+        (httpx.RemoteProtocolError("no"), False),
+    ],
+)
+def test_a_request_that_left_is_never_sent_again_blindly(error, retry):
+    failed = refusal(Server(error=error))
+
+    assert (failed.retry, failed.unknown) == (retry, not retry)
+
+
+def test_a_secret_that_the_provider_repeats_is_not_passed_on():
+    error = refusal(Server(401, {"message": f"Unknown key {API_KEY}"}))
+
+    assert error.detail == "Unknown key [secret]"
+
+
+@pytest.mark.parametrize("key", ["", "clé-wh-s3cret", "line\nwh-s3cret"])
+def test_a_key_that_no_header_can_carry_is_refused_without_being_told(key):
+    server = Server()
+
+    error = refusal(server, secrets={**SECRETS, "api_key": key})
+
+    assert outcome(error) == ("bad_api_key", False, Blame.ACCOUNT, False, None)
+    assert server.calls == []
+
+
+def test_find_sent_links_both_ids():
+    info = {"msgId": 100000, "key": {"id": "EN82", "fromMe": True}, "status": 3}
+    server = Server(body={"success": True, "data": info})
+
+    sent = wasender.find_sent(server.via(), "100000")
+
+    assert sent == Sent(external_id="EN82", provider_number="100000", status=Status.DELIVERED)
+    [call] = server.calls
+    assert (call.method, call.url.path) == ("GET", "/api/messages/100000/info")
+    assert call.headers["authorization"] == f"Bearer {API_KEY}"
+
+
+def test_find_sent_knows_what_it_does_not_know():
+    server = Server(404, {"success": False, "message": "Message not found."})
+
+    assert wasender.find_sent(server.via(), "100000") is None
+    assert wasender.find_sent(server.via(), "../../status") is None
+    assert len(server.calls) == 1
+
+
+def test_check_asks_for_the_state():
+    server = Server(body={"status": "NEED_SCAN"})
+
+    assert wasender.check(server.via()) == InstanceState(Connection.PENDING, "need_scan")
+    assert (server.calls[0].method, server.calls[0].url.path) == ("GET", "/api/status")
+
+
+@pytest.mark.parametrize(
+    ("server", "code", "retry"),
+    [
+        (Server(401), "unauthorized", False),
+        (Server(body={"status": "dreaming"}), "unknown_state", False),
+        (Server(error=httpx.ReadTimeout("no")), "ReadTimeout", True),
+    ],
+)
+def test_check_says_why_it_cannot_tell(server, code, retry):
+    error = refusal(server, wasender.check)
+
+    assert (error.code, error.retry, error.unknown) == (code, retry, False)
