@@ -18,7 +18,7 @@ from messaging.providers.base import (
     Via,
 )
 
-from .parsing import status_of
+from .messages import status_of
 from .payloads import first_text, listing, mapping, number, read_json, text
 from .states import read_state
 
