@@ -39,6 +39,14 @@ def drop(schema: str) -> None:
         cursor.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
 
 
+def missing_tables(schema: str) -> list[str]:
+    """The tables of tenant apps that a schema lacks, which would be looked for in `public`."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [schema])
+        present = {name for (name,) in cursor.fetchall()}
+    return sorted(_tenant_tables() - present)
+
+
 def recording() -> str:
     """The SQL of an empty tenant schema for the code as it stands; recorded when it changed."""
     fingerprint = migrations_fingerprint()
@@ -112,6 +120,17 @@ def _raw_connection() -> psycopg.Connection:
 def _run_script(cursor: Any, script: str) -> None:
     # Without parameters psycopg sends the whole script in one go, `%` and all.
     cursor.cursor.execute(script.encode())
+
+
+def _tenant_tables() -> set[str]:
+    configs = [apps.get_app_config(_label(app)) for app in settings.TENANT_APPS]
+    models = [
+        model
+        for config in configs
+        for model in config.get_models(include_auto_created=True)
+        if model._meta.managed and not model._meta.proxy
+    ]
+    return {model._meta.db_table for model in models} | {MigrationRecorder.Migration._meta.db_table}
 
 
 def _label(app: str) -> str:

@@ -1,0 +1,19 @@
+"""The jobs of AMDA: what there is, on which queue, and what runs by the clock."""
+
+from typing import Any
+
+QUEUES = {"inbox": 3, "outbox": 3, "media": 1, "default": 2}
+"""Each queue and how many of its jobs one worker runs at once, so that none starves another."""
+
+
+def on_app_ready(app: Any) -> None:
+    """Register every job; the job library calls this once at start."""
+    from procrastinate import RetryStrategy
+
+    from messaging import tasks
+
+    again = RetryStrategy(max_attempts=10, wait=5)
+    app.task(name="amda.drain_inbox", queue="inbox")(tasks.drain_inbox)
+    app.task(name="amda.drain_outbox", queue="outbox", retry=again)(tasks.drain_outbox)
+    forget_old = app.task(name="amda.forget_old", queue="default", queueing_lock="forget_old")
+    app.periodic(cron="17 * * * *")(forget_old(tasks.forget_old))

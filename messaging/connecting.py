@@ -1,0 +1,165 @@
+"""Connecting a tenant's number or address at a provider."""
+
+import re
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+
+import phonenumbers
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from amda import http
+from messaging import providers
+from messaging.providers.base import Field, Medium, Provider
+from tenants import directory
+from tenants.models import ProviderInstance, Tenant
+from tenants.onboarding import OnboardingError
+
+# What was posted under the old secret is still on its way, and is sent again where it failed.
+OLD_SECRETS_VALID = timedelta(hours=1)
+LONGEST_VALUE = 2000
+E164 = re.compile(r"\+[1-9][0-9]{6,14}\Z")
+
+
+def connect_instance(
+    tenant: Tenant,
+    provider_slug: str,
+    *,
+    address: str,
+    values: Mapping[str, str],
+    label: str = "",
+) -> ProviderInstance:
+    """A tenant's instance for this address, made or brought up to date.
+
+    `values` are the adapter's fields by name; what an existing instance already has may be
+    left out. Raises `OnboardingError`, naming the field, and changes nothing.
+    """
+    adapter = _adapter(provider_slug)
+    address = _checked_address(adapter, address)
+    given = {name: _checked_value(adapter, name, value) for name, value in values.items()}
+    with transaction.atomic():
+        # Two calls for one address would both find nothing and both make an instance.
+        Tenant.objects.select_for_update().get(number=tenant.number)
+        instance = _instance_at(tenant, adapter, address)
+        _fill(instance, adapter, given)
+        instance.label = label[:100] or instance.label
+        _save(instance, adapter)
+        directory.changed()
+    directory.forget()
+    return instance
+
+
+def webhook_url(instance: ProviderInstance) -> str:
+    """The address the provider must post to."""
+    adapter = providers.get(instance.provider)
+    path = next(path for path, route in adapter.paths.items() if route == "")
+    return f"{settings.PUBLIC_URL}/{path.lstrip('/')}".replace("{vendor}", instance.tenant.slug)
+
+
+def _adapter(slug: str) -> Provider:
+    try:
+        return providers.get(slug)
+    except providers.UnknownProvider as exc:
+        known = ", ".join(providers.REGISTRY)
+        raise OnboardingError(
+            "provider", _("Unknown provider; choose one of: %(known)s.") % {"known": known}
+        ) from exc
+
+
+def _checked_address(adapter: Provider, written: str) -> str:
+    if adapter.medium == Medium.EMAIL:
+        return _checked_email(written.strip().lower())
+    number = re.sub(r"[\s().-]", "", written)
+    if not E164.match(number) or not _has_known_country(number):
+        raise OnboardingError("phone", _("Give the number as +33612345678, country code first."))
+    return number
+
+
+def _has_known_country(number: str) -> bool:
+    # Not whether the number is in use: those kept for fiction and tests are not, and count.
+    try:
+        phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return False
+    return True
+
+
+def _checked_email(address: str) -> str:
+    try:
+        validate_email(address)
+    except ValidationError as exc:
+        raise OnboardingError("address", exc.messages[0]) from exc
+    return address
+
+
+def _checked_value(adapter: Provider, name: str, value: str) -> str:
+    known = {field.name: field for field in adapter.fields}
+    if name not in known:
+        raise OnboardingError(
+            name, _("Unknown setting; there are: %(known)s.") % {"known": ", ".join(known)}
+        )
+    value = value.strip()
+    if len(value) > LONGEST_VALUE or "\0" in value:
+        raise OnboardingError(name, _("This value is too long or holds a NUL."))
+    _check_choice(known[name], value)
+    if value and name.endswith("_url") and not http.may_call(value):
+        raise OnboardingError(name, _("Give an https:// address on the public network."))
+    return value
+
+
+def _check_choice(field: Field, value: str) -> None:
+    if value and field.choices and value not in field.choices:
+        raise OnboardingError(
+            field.name, _("Choose one of: %(known)s.") % {"known": ", ".join(field.choices)}
+        )
+
+
+def _instance_at(tenant: Tenant, adapter: Provider, address: str) -> ProviderInstance:
+    known = ProviderInstance.objects.of(tenant).filter(provider=adapter.slug, address=address)
+    new = ProviderInstance(
+        tenant=tenant,
+        provider=adapter.slug,
+        address=address,
+        state_changed_at=timezone.now(),
+    )
+    return known.order_by("pk").first() or new
+
+
+def _fill(instance: ProviderInstance, adapter: Provider, given: Mapping[str, str]) -> None:
+    """Merge what is given with what the instance has, and with the defaults."""
+    had = {**instance.settings, **instance.secrets}
+    defaults = {field.name: field.default for field in adapter.fields if field.default}
+    values = {name: value for name, value in {**defaults, **had, **given}.items() if value != ""}
+    for field in adapter.fields:
+        if field.required and field.name not in values:
+            raise OnboardingError(field.name, _("This is required."))
+    secret = set(adapter.secret_fields)
+    _replace_secrets(instance, {name: values[name] for name in values.keys() & secret})
+    instance.settings = {name: values[name] for name in sorted(values.keys() - secret)}
+    named = values.get(adapter.reference_field)
+    instance.reference = named or instance.reference or f"{adapter.slug}-{uuid.uuid4()}"
+
+
+def _replace_secrets(instance: ProviderInstance, new: dict[str, str]) -> None:
+    if new == instance.secrets:
+        return
+    if instance.pk:
+        instance.sealed_previous_secrets = instance.sealed_secrets
+        instance.previous_secrets_until = timezone.now() + OLD_SECRETS_VALID
+    instance.secrets = new
+
+
+def _save(instance: ProviderInstance, adapter: Provider) -> None:
+    field = adapter.reference_field or "address"
+    if len(instance.reference) > 200:
+        raise OnboardingError(field, _("This value is too long."))
+    try:
+        with transaction.atomic():
+            instance.save()
+    except IntegrityError as exc:
+        raise OnboardingError(field, _("Another instance has this value already.")) from exc

@@ -1,0 +1,252 @@
+"""Sending what is queued: claim, call the provider once, write the outcome down."""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection
+from django.utils import timezone
+
+from amda import crashpoints, http
+from messaging import ingest, realtime, signals
+from messaging.models import Conversation, Message, MessageEvent
+from messaging.providers import get as provider_of
+from messaging.providers.base import Blame, Outgoing, Provider, SendError, Sent, Via
+from tenants import orders
+from tenants.models import ProviderInstance
+
+logger = logging.getLogger(__name__)
+
+Status = Message.Status
+ATTEMPTS = 4
+# Longer than any provider call may take: what is claimed longer ago lost its worker.
+CLAIM_SECONDS = 45
+SLICE_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Paused:
+    """The provider asked for a pause: nothing of this instance leaves before then."""
+
+    until: datetime
+
+
+def order(tenant_number: int, instance_id: int) -> None:
+    """Order a drain of an instance's outbox, in the transaction that queued the message.
+
+    The order commits or vanishes with the message, so no message is ever left behind.
+    """
+    orders.order("drain_outbox", "outbox", tenant=tenant_number, instance=instance_id)
+
+
+def drain(tenant_number: int, instance_id: int) -> None:
+    """Send what is due, one after the other, then leave an order for what is not due yet."""
+    instance = ProviderInstance.objects.of(tenant_number).filter(pk=instance_id).first()
+    if instance is None:
+        return
+    provider = provider_of(instance.provider)
+    via = open_via(instance)
+    own_up_to_lost_claims(instance_id)
+    until = timezone.now() + timedelta(seconds=SLICE_SECONDS)
+    pause = None
+    with via.http:
+        while pause is None and timezone.now() < until:
+            message = claim(instance_id, timezone.now())
+            if message is None:
+                break
+            pause = send(message, provider, via)
+        _link_what_is_unlinked(instance_id, provider, via)
+    _order_the_rest(tenant_number, instance_id, pause)
+
+
+def open_via(instance: ProviderInstance) -> Via:
+    """The instance as its adapter sees it, with a client to call the provider with."""
+    return Via(
+        instance_id=instance.pk,
+        reference=instance.reference,
+        address=instance.address,
+        settings=instance.settings,
+        secrets=instance.secrets,
+        http=http.client(),
+    )
+
+
+def claim(instance_id: int, now: datetime) -> Message | None:
+    """Take the next message that is due, or None.
+
+    Never one whose conversation has an earlier one on its way; what a person typed first.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIM, {"instance": instance_id, "now": now})
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    return Message.objects.select_related("conversation").get(pk=row[0])
+
+
+_CLAIM = """
+UPDATE messaging_message SET status = 'sending', claimed_at = %(now)s, attempts = attempts + 1
+WHERE status = 'queued' AND id = (
+    SELECT m.id FROM messaging_message m
+    WHERE m.instance_id = %(instance)s AND m.status = 'queued'
+      AND (m.not_before IS NULL OR m.not_before <= %(now)s)
+      AND NOT EXISTS (
+        SELECT 1 FROM messaging_message earlier
+        WHERE earlier.instance_id = %(instance)s
+          AND earlier.status IN ('queued', 'sending')
+          AND earlier.conversation_id = m.conversation_id
+          AND earlier.id < m.id)
+    ORDER BY (m.origin NOT IN ('person', 'api')), m.id
+    LIMIT 1
+    FOR UPDATE SKIP LOCKED)
+RETURNING id
+"""
+
+
+def send(message: Message, provider: Provider, via: Via) -> Paused | None:
+    """One call to the provider, outside any transaction, and its outcome."""
+    outgoing = Outgoing(
+        reference=str(message.reference),
+        to=message.conversation.peer,
+        text=message.text,
+        subject=message.subject,
+        reply_to=message.reply_to,
+    )
+    # The provider may take its time; the connection is not kept waiting with it.
+    connection.close()
+    try:
+        sent = provider.send(outgoing, via)
+    except SendError as error:
+        return record_failure(message, error, timezone.now())
+    crashpoints.reached("after_provider_took_message")
+    record_sent(message, sent)
+    return None
+
+
+def record_sent(message: Message, sent: Sent) -> None:
+    """The provider took it. A status that came meanwhile already says more and stays."""
+    facts = {
+        name: value
+        for name, value in (
+            ("external_id", sent.external_id),
+            ("provider_number", sent.provider_number),
+        )
+        if value
+    }
+    if facts:
+        Message.objects.filter(pk=message.pk).update(**facts)
+    moved = Message.objects.filter(pk=message.pk, status__in=(Status.SENDING, Status.UNKNOWN))
+    moved.update(status=Status.SENT)
+    _tell(message)
+
+
+def record_failure(message: Message, error: SendError, now: datetime) -> Paused | None:
+    """Write down what went wrong: tried again later, perhaps sent, or failed."""
+    mine = Message.objects.filter(pk=message.pk, status=Status.SENDING)
+    told = {
+        "error_code": error.code[:60],
+        "error_detail": error.detail[:500],
+        "error_blame": error.blame,
+    }
+    if error.unknown:
+        mine.update(status=Status.UNKNOWN, **told)
+    elif error.retry and message.attempts < ATTEMPTS:
+        not_before = now + timedelta(seconds=_wait(message.attempts, error.retry_after))
+        mine.update(status=Status.QUEUED, not_before=not_before, **told)
+        _tell(message)
+        return Paused(not_before) if error.retry_after is not None else None
+    else:
+        mine.update(status=Status.FAILED, **told)
+        signals.failed(message.pk)
+    _tell(message)
+    return None
+
+
+def own_up_to_lost_claims(instance_id: int) -> None:
+    """What a worker claimed and never finished may have been sent: say so, do not resend."""
+    lost = Message.objects.filter(
+        instance_id=instance_id,
+        status=Status.SENDING,
+        claimed_at__lt=timezone.now() - timedelta(seconds=CLAIM_SECONDS),
+    ).select_related("conversation")
+    for message in lost:
+        taken = Message.objects.filter(pk=message.pk, status=Status.SENDING).update(
+            status=Status.UNKNOWN, error_code="outcome_unknown", error_blame=Blame.PROVIDER
+        )
+        if taken:
+            _tell(message)
+
+
+def mirror_status(message: Message) -> None:
+    """Show the message's status in its conversation's row, where it is the last one."""
+    Conversation.objects.filter(last_message_id=message.pk).update(
+        last_message_status=message.status
+    )
+
+
+def _wait(attempts: int, retry_after: float | None) -> float:
+    if retry_after is not None:
+        return max(retry_after, 1)
+    return min(5 * 4 ** (attempts - 1), 600)
+
+
+def _tell(message: Message) -> None:
+    message.refresh_from_db()
+    mirror_status(message)
+    realtime.publish("message", conversation=message.conversation_id, message=message.pk)
+
+
+def _link_what_is_unlinked(instance_id: int, provider: Provider, via: Via) -> None:
+    """Ask for the external id of messages that statuses may already wait for."""
+    waiting = MessageEvent.objects.filter(
+        instance_id=instance_id, message=None, kind="status"
+    ).exists()
+    if not waiting:
+        return
+    unlinked = Message.objects.filter(
+        instance_id=instance_id, external_id="", status=Status.SENT
+    ).exclude(provider_number="")
+    for message in unlinked.order_by("-id")[:20]:
+        _link(message, provider, via)
+
+
+def _link(message: Message, provider: Provider, via: Via) -> None:
+    connection.close()
+    try:
+        found = provider.find_sent(via, message.provider_number)
+    except SendError as error:
+        logger.info("message %s could not be looked up: %s", message.pk, error.code)
+        return
+    if found and found.external_id:
+        ingest.link(message, found.external_id)
+
+
+def _order_the_rest(tenant_number: int, instance_id: int, pause: Paused | None) -> None:
+    """Leave one order for the next moment at which something can be done."""
+    left = Message.objects.filter(
+        instance_id=instance_id, status__in=(Status.QUEUED, Status.SENDING)
+    )
+    moments = [
+        _moment(message) for message in left.order_by("not_before", "id")[:50]
+    ]
+    if not moments:
+        return
+    due = min(moments)
+    if pause:
+        due = max(due, pause.until)
+    orders.order_once(
+        "drain_outbox",
+        "outbox",
+        key=f"outbox:{tenant_number}:{instance_id}",
+        at=due,
+        tenant=tenant_number,
+        instance=instance_id,
+    )
+
+
+def _moment(message: Message) -> datetime:
+    if message.status == Status.SENDING and message.claimed_at:
+        return message.claimed_at + timedelta(seconds=CLAIM_SECONDS + 1)
+    return message.not_before or timezone.now()
+
+

@@ -1,0 +1,169 @@
+"""From deliveries to rows: a tenant's waiting posts, batch by batch, one worker at a time."""
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.utils import timezone
+
+from amda import crashpoints
+from messaging import ingest
+from messaging.events import Event
+from messaging.providers import UnknownProvider
+from messaging.providers import get as provider_of
+from messaging.providers.base import BadPayload, Hook
+from tenants import context, directory, orders, secrets
+from tenants.models import ProviderInstance, Tenant, WebhookDelivery
+
+logger = logging.getLogger(__name__)
+
+State = WebhookDelivery.State
+BATCH = 100
+TURN_SECONDS = 2
+SWEEP_AFTER_SECONDS = 3
+LOCK_SPACE = 7_260_002
+
+
+def drain(number: int) -> None:
+    """Read a tenant's inbox until it is empty or the turn is over; then ring and let others.
+
+    Whoever does not get the tenant's lock leaves: who holds it looks once more after its last
+    empty batch, so nothing that was committed before stays behind.
+    """
+    try:
+        tenant = directory.tenant_numbered(number)
+    except Tenant.DoesNotExist:
+        return
+    until = timezone.now() + timedelta(seconds=TURN_SECONDS)
+    with context.entered(tenant):
+        empty_before = False
+        while timezone.now() < until:
+            handled = _drain_batch(tenant)
+            if handled is None or (handled == 0 and empty_before):
+                return
+            empty_before = handled == 0
+    orders.ring(number)
+
+
+def sweep() -> int:
+    """Ring for every tenant whose deliveries have waited too long; how many there are."""
+    overdue = WebhookDelivery.objects.across_tenants().filter(
+        state=State.WAITING, received_at__lt=timezone.now() - timedelta(seconds=SWEEP_AFTER_SECONDS)
+    )
+    due = overdue.exclude(not_before__gt=timezone.now())
+    numbers = sorted(set(due.values_list("tenant_id", flat=True)[:5000]))
+    with connection.cursor() as cursor:
+        cursor.execute(orders.RING, [numbers])
+    return len(numbers)
+
+
+def replay(deliveries) -> int:
+    """Put deliveries of a queryset back into the inbox; how many there are."""
+    numbers = sorted(set(deliveries.values_list("tenant_id", flat=True)))
+    count = deliveries.update(state=State.WAITING, attempts=0, not_before=None, error="")
+    for number in numbers:
+        orders.ring(number)
+    return count
+
+
+def forget_old(now: datetime) -> int:
+    """Remove deliveries that are older than they may be kept; how many there were."""
+    before = now - timedelta(days=settings.DELIVERY_RETENTION_DAYS)
+    removed, _ = WebhookDelivery.objects.across_tenants().filter(received_at__lt=before).delete()
+    return removed
+
+
+def _drain_batch(tenant: Tenant) -> int | None:
+    """One transaction; how many deliveries it dealt with, None when another worker is at it."""
+    with transaction.atomic():
+        if not _lock(tenant.number):
+            return None
+        deliveries = list(_waiting(tenant)[:BATCH])
+        _ingest_each(tenant, deliveries)
+    return len(deliveries)
+
+
+def _lock(number: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCK_SPACE, number])
+        return cursor.fetchone()[0]
+
+
+def _waiting(tenant: Tenant):
+    return (
+        WebhookDelivery.objects.of(tenant)
+        .filter(state=State.WAITING)
+        .exclude(not_before__gt=timezone.now())
+        .order_by("id")
+    )
+
+
+def _ingest_each(tenant: Tenant, deliveries: Iterable[WebhookDelivery]) -> None:
+    """Each delivery in its own savepoint, so that a bad one never stops the others."""
+    batch = ingest.Batch(tenant)
+    for delivery in deliveries:
+        try:
+            with transaction.atomic():
+                events = _events(delivery)
+                batch.apply(events, delivery)
+                _done(delivery)
+        except BadPayload as exc:
+            _unreadable(delivery, exc)
+        except Exception as exc:
+            if connection.needs_rollback or not connection.is_usable():
+                raise
+            logger.exception("delivery %s could not be taken in", delivery.pk)
+            _failed(delivery, exc)
+        crashpoints.reached("mid_batch")
+    batch.finish()
+
+
+def _events(delivery: WebhookDelivery) -> list[Event]:
+    try:
+        provider = provider_of(delivery.provider)
+    except UnknownProvider as exc:
+        raise BadPayload(f"no adapter for {delivery.provider}") from exc
+    hook = Hook(
+        body=secrets.unseal(delivery.body),
+        route=delivery.route,
+        content_type=delivery.content_type,
+    )
+    reference = (
+        ProviderInstance.objects.across_tenants()
+        .filter(pk=delivery.instance_id)
+        .values_list("reference", flat=True)
+        .first()
+    )
+    return provider.parse(hook, reference or "")
+
+
+def _done(delivery: WebhookDelivery) -> None:
+    _move(delivery, State.DONE, processed_at=timezone.now(), error="")
+
+
+def _unreadable(delivery: WebhookDelivery, exc: Exception) -> None:
+    _move(delivery, State.UNREADABLE, processed_at=timezone.now(), error=_words(exc))
+
+
+def _failed(delivery: WebhookDelivery, exc: Exception) -> None:
+    """Try again after a while; after the last attempt it stays, to be seen and replayed."""
+    attempts = delivery.attempts + 1
+    if attempts >= settings.DELIVERY_ATTEMPTS:
+        _move(delivery, State.FAILED, attempts=attempts, error=_words(exc))
+        return
+    wait = settings.DELIVERY_BACKOFF_SECONDS[attempts - 1]
+    not_before = timezone.now() + timedelta(seconds=wait)
+    _move(delivery, State.WAITING, attempts=attempts, not_before=not_before, error=_words(exc))
+
+
+def _move(delivery: WebhookDelivery, state: str, **facts) -> None:
+    WebhookDelivery.objects.of(delivery.tenant_id).filter(pk=delivery.pk).update(
+        state=state, **facts
+    )
+
+
+def _words(exc: Exception) -> str:
+    """What kind of mistake it was; never the text, which may quote a message."""
+    return str(exc)[:500] if isinstance(exc, BadPayload) else type(exc).__name__

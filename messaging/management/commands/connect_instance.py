@@ -1,0 +1,50 @@
+"""`connect_instance SLUG PROVIDER --phone +… [--set key=value …]` connects a vendor's number."""
+
+from django.core.management.base import BaseCommand, CommandError
+
+from messaging import connecting
+from tenants import directory
+from tenants.onboarding import OnboardingError
+
+
+class Command(BaseCommand):
+    help = "Connects a vendor's number or address at a provider; a second call updates it."
+
+    def add_arguments(self, parser):
+        parser.add_argument("slug", help="the vendor")
+        parser.add_argument("provider", help="the provider, such as wasender")
+        parser.add_argument(
+            "--phone",
+            "--address",
+            dest="address",
+            required=True,
+            help="the number as +33612345678, or the e-mail address",
+        )
+        parser.add_argument(
+            "--set", action="append", default=[], dest="values", metavar="KEY=VALUE", nargs="+"
+        )
+        parser.add_argument("--label", default="", help="what the team calls it")
+
+    def handle(self, slug, provider, address, values, label, **options):
+        tenant = directory.tenant_of_slug(slug)
+        if tenant is None:
+            raise CommandError(f"slug: no vendor is called {slug}.")
+        try:
+            instance = connecting.connect_instance(
+                tenant, provider, address=address, values=_pairs(values), label=label
+            )
+        except OnboardingError as exc:
+            raise CommandError(f"{exc.field}: {exc.message}") from exc
+        self.stdout.write(f"instance: {instance.pk}")
+        self.stdout.write(f"webhook: {connecting.webhook_url(instance)}")
+
+
+def _pairs(groups):
+    pairs = {}
+    for text in (text for group in groups for text in group):
+        key, sign, value = text.partition("=")
+        if not key or not sign:
+            # The text itself may be a secret, so it is not repeated.
+            raise CommandError("set: write it as KEY=VALUE.")
+        pairs[key.strip()] = value
+    return pairs

@@ -1,0 +1,243 @@
+"""The HTTP boundary of providers: recognise, verify, store, answer. Django is not involved."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from django.conf import settings
+from django.db import close_old_connections, connection
+from prometheus_client import Counter
+
+from messaging import providers
+from messaging.providers.base import BadSignature, Candidate, Hook, InstanceRef, Provider
+from tenants import directory
+from tenants.directory import KnownInstance
+from tenants.intake import Arrival, StorageAway, Writer
+
+logger = logging.getLogger(__name__)
+
+PREFIXES = ("/webhooks/", "/api/webhooks/")
+DATABASE_SECONDS = 8
+
+REFUSED = Counter("amda_webhooks_refused", "Posts whose signature did not verify", ["provider"])
+STORED = Counter("amda_webhooks_stored", "Posts that were stored", ["provider"])
+UNKNOWN = Counter("amda_webhooks_unknown", "Numbers of verified posts nobody has", ["provider"])
+
+
+class Disconnected(Exception):
+    """The provider hung up before its request was complete."""
+
+
+class TooLarge(Exception):
+    """The body is over the cap."""
+
+
+@dataclass(frozen=True)
+class Path:
+    """Where a request goes: an adapter, one of its routes, the vendor its URL names."""
+
+    provider: Provider
+    route: str
+    vendor: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the provider gets to hear."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+    retry_after: int | None = None
+
+
+class Webhooks:
+    """The ASGI application below the two webhook prefixes."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._table = _path_table()
+
+    async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
+        try:
+            reply = await self._reply(scope, receive)
+        except Disconnected:
+            return
+        await _send(reply, send, head=scope["method"] == "HEAD")
+
+    async def _reply(self, scope: dict, receive: Callable) -> Reply:
+        path = self._find(scope["path"])
+        if path is None:
+            return Reply(404)
+        if scope["method"] not in {"POST", "GET", "HEAD"}:
+            return Reply(405)
+        try:
+            hook = await _read(scope, receive, path)
+        except TooLarge:
+            return Reply(413)
+        try:
+            async with asyncio.timeout(DATABASE_SECONDS):
+                candidates = await _candidates(path, hook)
+        except Exception:
+            logger.exception("the directory could not be read")
+            return Reply(503, retry_after=5)
+        if path.vendor and not candidates:
+            return Reply(404)
+        if hook.method != "POST":
+            return _handshake(path.provider, hook, candidates)
+        return await self._take_in(path.provider, hook, candidates)
+
+    async def _take_in(self, provider: Provider, hook: Hook, candidates: list[Candidate]) -> Reply:
+        try:
+            meant = provider.verify(hook, candidates)
+        except BadSignature as exc:
+            REFUSED.labels(provider.slug).inc()
+            logger.warning("%s: post refused: %s", provider.slug, exc)
+            return Reply(403)
+        try:
+            await self._writer.store(_arrivals(provider, hook, meant))
+        except StorageAway:
+            return Reply(503, retry_after=5)
+        STORED.labels(provider.slug).inc()
+        answer = provider.answer(hook)
+        return Reply(200, answer.body.encode(), answer.content_type)
+
+    def _find(self, path: str) -> Path | None:
+        """The adapter for a path; a trailing slash is forgiven."""
+        parts = tuple(part for part in path.split("/") if part)
+        for pattern, provider, route in self._table:
+            vendor = _match(pattern, parts)
+            if vendor is not None:
+                return Path(provider, route, vendor)
+        return None
+
+
+def _path_table() -> list[tuple[tuple[str, ...], Provider, str]]:
+    return [
+        (tuple(part for part in path.split("/") if part), provider, route)
+        for provider in providers.every()
+        for path, route in provider.paths.items()
+    ]
+
+
+def _match(pattern: tuple[str, ...], parts: tuple[str, ...]) -> str | None:
+    """The vendor that a path names ("" where its pattern has none); None when it is another."""
+    if len(pattern) != len(parts):
+        return None
+    vendor = ""
+    for expected, given in zip(pattern, parts, strict=True):
+        if expected == "{vendor}":
+            vendor = unquote(given)
+        elif expected != given:
+            return None
+    return vendor
+
+
+async def _read(scope: dict, receive: Callable, path: Path) -> Hook:
+    headers = {
+        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
+    }
+    query = scope.get("query_string", b"").decode("latin-1")
+    return Hook(
+        body=await _body(receive, headers.get("content-length", "")),
+        route=path.route,
+        vendor=path.vendor,
+        method=scope["method"],
+        headers=headers,
+        query=query,
+        content_type=headers.get("content-type", "")[:100],
+        url=f"{settings.PUBLIC_URL}{scope['path']}{'?' if query else ''}{query}",
+    )
+
+
+async def _body(receive: Callable, announced: str) -> bytes:
+    limit = settings.WEBHOOK_MAX_BYTES
+    if announced.isdecimal() and int(announced) > limit:
+        raise TooLarge
+    chunks, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+async def _candidates(path: Path, hook: Hook) -> list[Candidate]:
+    """Every instance the post may be meant for; from memory where it is still fresh."""
+    found: list[Candidate] = []
+    for reference in path.provider.route(hook):
+        found += [_candidate(known) for known in await _instances(path.provider.slug, reference)]
+    return list({candidate.instance_id: candidate for candidate in found}.values())
+
+
+async def _instances(provider: str, ref: InstanceRef) -> Iterable[KnownInstance]:
+    if ref.vendor:
+        fresh, known = directory.peek_vendor(provider, ref.vendor)
+        return known if fresh else await _look_up(directory.instances_of_vendor, provider, ref.vendor)
+    return await _look_up(directory.instances_referred, provider, ref.reference)
+
+
+async def _look_up(function: Callable, *args: str) -> Iterable[KnownInstance]:
+    found = await asyncio.get_running_loop().run_in_executor(None, _in_public, function, args)
+    if not found:
+        UNKNOWN.labels(args[0]).inc()
+    return found
+
+
+def _in_public(function: Callable, args: tuple) -> Iterable[KnownInstance]:
+    connection.set_schema_to_public()
+    try:
+        return function(*args)
+    finally:
+        close_old_connections()
+
+
+def _candidate(known: KnownInstance) -> Candidate:
+    return Candidate(
+        instance_id=known.instance_id,
+        tenant_number=known.tenant_number,
+        reference=known.reference,
+        settings=known.settings,
+        secret_sets=known.secret_sets,
+    )
+
+
+def _handshake(provider: Provider, hook: Hook, candidates: list[Candidate]) -> Reply:
+    try:
+        challenge = provider.answer_handshake(hook, candidates)
+    except BadSignature:
+        return Reply(403)
+    return Reply(405) if challenge is None else Reply(200, challenge.encode())
+
+
+def _arrivals(provider: Provider, hook: Hook, meant: list[Candidate]) -> list[Arrival]:
+    return [
+        Arrival(
+            tenant_number=candidate.tenant_number,
+            instance_id=candidate.instance_id,
+            provider=provider.slug,
+            route=hook.route,
+            content_type=hook.content_type.replace("\x00", ""),
+            body=hook.body,
+        )
+        for candidate in meant
+    ]
+
+
+async def _send(reply: Reply, send: Callable, *, head: bool) -> None:
+    headers = [
+        (b"content-type", reply.content_type.encode()),
+        (b"content-length", str(len(reply.body)).encode()),
+    ]
+    if reply.retry_after is not None:
+        headers.append((b"retry-after", str(reply.retry_after).encode()))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if head else reply.body})

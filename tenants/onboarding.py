@@ -1,0 +1,280 @@
+"""How a vendor becomes a tenant, and how nothing of it is left afterwards."""
+
+import zoneinfo
+from dataclasses import dataclass
+
+import phonenumbers
+from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.files.storage import default_storage
+from django.core.validators import validate_email
+from django.db import connection, transaction
+from django.utils.translation import gettext as _
+
+from tenants import context, directory, schema
+from tenants.accounts.models import Role, User
+from tenants.models import ProviderInstance, SlugAlias, Tenant, WebhookDelivery
+from tenants.models.tenants import SLUG, host_label
+
+RESERVED_HOST_LABELS = frozenset(
+    "www admin api app static media assets cdn mail smtp imap ftp ns ns1 ns2 mx localhost public"
+    " health webhooks status support help docs blog billing login accounts auth sandbox".split()
+)
+LONGEST_LABEL = 63
+LONGEST_NAME = 200
+# Taken while a slug and a host label are chosen, so that two new tenants never choose the same.
+_NAMES_LOCK = 7_260_002
+
+
+class OnboardingError(Exception):
+    """Something that was given cannot be used: which field, and why."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+class NotFullyDeleted(Exception):
+    """A deletion left something behind; the message says what."""
+
+
+@dataclass(frozen=True)
+class _Facts:
+    slug: str
+    name: str
+    owner_email: str
+    owner_password: str
+    country: str
+    time_zone: str
+    language: str
+
+
+def create_tenant(
+    slug: str,
+    *,
+    name: str,
+    owner_email: str,
+    owner_password: str,
+    country: str = "",
+    time_zone: str = "",
+    language: str = "",
+) -> Tenant:
+    """A new tenant with its schema and its owner, or `OnboardingError` and nothing at all.
+
+    Never call it inside `atomic`: the owner is made in the new schema.
+    """
+    facts = _checked(
+        _Facts(
+            slug=slug.strip(),
+            name=name.strip(),
+            owner_email=owner_email.strip().lower(),
+            owner_password=owner_password,
+            country=country.strip().upper() or settings.DEFAULT_COUNTRY,
+            time_zone=time_zone.strip() or settings.DEFAULT_TIME_ZONE,
+            language=language.strip().lower() or settings.LANGUAGE_CODE,
+        )
+    )
+    with context.entered_public():
+        tenant = _make(facts)
+    try:
+        with context.entered(tenant):
+            User.objects.create_user(facts.owner_email, facts.owner_password, role=Role.OWNER)
+    except BaseException:
+        delete_tenant(tenant)
+        raise
+    directory.changed()
+    return tenant
+
+
+def delete_tenant(tenant: Tenant) -> None:
+    """Remove a tenant with all that is its own, and make sure that nothing is left.
+
+    Cached values in Redis are not searched for; they end by themselves and belong to a number
+    that is never used again.
+    """
+    number = tenant.number
+    with context.entered_public():
+        with transaction.atomic():
+            _delete_jobs(number)
+            WebhookDelivery.objects.of(number).delete()
+            ProviderInstance.objects.of(number).delete()
+            Tenant.objects.filter(number=number).delete()
+            schema.drop(context.schema_of(number))
+        directory.changed()
+        _delete_files(str(number))
+        _delete_cached(number)
+        # Whatever was ordered while the rows were going.
+        _delete_jobs(number)
+        left = leftovers(number)
+    if left:
+        raise NotFullyDeleted(f"tenant {number} left behind: {', '.join(left)}")
+
+
+def leftovers(number: int) -> list[str]:
+    """What still exists of a tenant's number, in words; empty once it is wholly gone."""
+    found = {
+        "its row": Tenant.objects.filter(number=number).exists(),
+        "its schema": _schema_exists(context.schema_of(number)),
+        "instances": ProviderInstance.objects.of(number).exists(),
+        "deliveries": WebhookDelivery.objects.of(number).exists(),
+        "jobs": _has_jobs(number),
+        "files": _has_files(str(number)),
+        "cached values": _has_cached(number),
+    }
+    return [what for what, exists in found.items() if exists]
+
+
+def home_url(tenant: Tenant) -> str:
+    """Where a tenant's team works: the address of its host label."""
+    host = f"{tenant.host_label}{settings.TENANT_HOST_SUFFIX}{settings.PUBLIC_PORT}"
+    return f"{settings.PUBLIC_SCHEME}://{host}"
+
+
+def _checked(facts: _Facts) -> _Facts:
+    if not SLUG.match(facts.slug):
+        raise OnboardingError(
+            "slug",
+            _(
+                "Use 1 to 63 letters, digits, hyphens or underscores;"
+                " begin with a letter or digit."
+            ),
+        )
+    if not 1 <= len(facts.name) <= LONGEST_NAME or "\0" in facts.name:
+        raise OnboardingError("name", _("Give a name of 1 to 200 characters."))
+    if facts.country not in phonenumbers.SUPPORTED_REGIONS:
+        raise OnboardingError("country", _("Give a country as two letters, such as FR."))
+    if facts.time_zone not in zoneinfo.available_timezones():
+        raise OnboardingError("time_zone", _("Give a time zone such as Europe/Paris."))
+    if facts.language not in dict(settings.LANGUAGES):
+        raise OnboardingError("language", _("Choose one of: fr, en."))
+    _check_owner(facts)
+    return facts
+
+
+def _check_owner(facts: _Facts) -> None:
+    try:
+        validate_email(facts.owner_email)
+    except ValidationError as exc:
+        raise OnboardingError("owner_email", exc.messages[0]) from exc
+    if len(facts.owner_email) > User._meta.get_field("email").max_length:
+        raise OnboardingError("owner_email", _("This address is too long."))
+    try:
+        validate_password(facts.owner_password, User(email=facts.owner_email))
+    except ValidationError as exc:
+        raise OnboardingError("owner_password", " ".join(exc.messages)) from exc
+
+
+def _make(facts: _Facts) -> Tenant:
+    """The row and the schema, in one transaction."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_NAMES_LOCK])
+        _require_free_slug(facts.slug)
+        number = _next_number()
+        tenant = Tenant(
+            number=number,
+            schema_name=context.schema_of(number),
+            slug=facts.slug,
+            host_label=_free_host_label(facts.slug),
+            name=facts.name,
+            language=facts.language,
+            time_zone=facts.time_zone,
+            default_country=facts.country,
+        )
+        tenant.save(force_insert=True)
+        schema.replay(tenant.schema_name)
+    return tenant
+
+
+def _require_free_slug(slug: str) -> None:
+    taken = Tenant.objects.filter(slug__iexact=slug).exists()
+    if taken or SlugAlias.objects.filter(slug__iexact=slug).exists():
+        raise OnboardingError("slug", _("Another vendor has this slug, or once had it."))
+
+
+def _free_host_label(slug: str) -> str:
+    """The label the slug asks for, with a number behind it where that is another tenant's."""
+    wanted = host_label(slug)
+    if not wanted or wanted in RESERVED_HOST_LABELS:
+        raise OnboardingError("slug", _("This name is reserved: choose another slug."))
+    label, position = wanted, 1
+    while Tenant.objects.filter(host_label=label).exists():
+        position += 1
+        label = f"{wanted[: LONGEST_LABEL - len(str(position)) - 1]}-{position}"
+    return label
+
+
+def _next_number() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT nextval(pg_get_serial_sequence('public.tenants_tenant', 'number'))")
+        return cursor.fetchone()[0]
+
+
+def _schema_exists(name: str) -> bool:
+    return _exists("SELECT 1 FROM pg_namespace WHERE nspname = %s", [name])
+
+
+def _delete_jobs(number: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"DELETE FROM {_JOBS_OF_TENANT}", [str(number)])
+
+
+def _has_jobs(number: int) -> bool:
+    return _exists(f"SELECT 1 FROM {_JOBS_OF_TENANT}", [str(number)])
+
+
+_JOBS_OF_TENANT = "public.procrastinate_jobs WHERE args->>'tenant' = %s"
+
+
+def _delete_files(folder: str) -> None:
+    folders, files = _listed(folder)
+    for name in files:
+        default_storage.delete(f"{folder}/{name}")
+    for name in folders:
+        _delete_files(f"{folder}/{name}")
+    default_storage.delete(folder)
+
+
+def _has_files(folder: str) -> bool:
+    return any(_listed(folder))
+
+
+def _listed(folder: str) -> tuple[list[str], list[str]]:
+    # Object stores know no folders: there, asking whether one exists says no of a full one.
+    try:
+        return default_storage.listdir(folder)
+    except FileNotFoundError:
+        return [], []
+
+
+def _delete_cached(number: int) -> None:
+    if _caches_in_database():
+        with connection.cursor() as cursor:
+            cursor.execute(f"DELETE FROM {_cached_of_tenant()}", [_cache_prefix(number)])
+
+
+def _has_cached(number: int) -> bool:
+    return _caches_in_database() and _exists(
+        f"SELECT 1 FROM {_cached_of_tenant()}", [_cache_prefix(number)]
+    )
+
+
+def _caches_in_database() -> bool:
+    return settings.CACHES["default"]["BACKEND"].endswith("DatabaseCache")
+
+
+def _cached_of_tenant() -> str:
+    table = connection.ops.quote_name(settings.CACHES["default"]["LOCATION"])
+    return f"{table} WHERE starts_with(cache_key, %s)"
+
+
+def _cache_prefix(number: int) -> str:
+    return f"{context.schema_of(number)}:"
+
+
+def _exists(sql: str, params: list) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(f"{sql} LIMIT 1", params)
+        return cursor.fetchone() is not None

@@ -1,0 +1,57 @@
+"""Ordering jobs: plain INSERTs into the job queue, on Django's connection or another."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+
+
+def order(task: str, queue: str, **args: Any) -> None:
+    """Order a job; it commits or vanishes with the open transaction."""
+    _insert(queue, task, None, args, None)
+
+
+def order_once(task: str, queue: str, *, key: str, at: datetime | None = None, **args: Any) -> None:
+    """Order a job unless one with this key already waits; never inside `atomic`.
+
+    Where one waits for a later moment, it is moved to the earlier one.
+    """
+    _insert(queue, task, key, args, at)
+
+
+def ring(tenant_number: int) -> None:
+    """Order the reading of a tenant's inbox; never inside `atomic`."""
+    order_once("drain_inbox", "inbox", key=inbox_key(tenant_number), tenant=tenant_number)
+
+
+def inbox_key(tenant_number: int) -> str:
+    """The queueing lock under which at most one order to read an inbox waits."""
+    return f"inbox:{tenant_number}"
+
+
+def _insert(queue: str, task: str, key: str | None, args: dict, at: datetime | None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(ORDER, [queue, f"amda.{task}", key, json.dumps(args), at])
+
+
+# The job library's own function raises where a queueing lock is taken, which would abort the
+# transaction; its table, triggers and events are the same for a plain INSERT.
+ORDER = """
+INSERT INTO public.procrastinate_jobs
+    (queue_name, task_name, queueing_lock, args, scheduled_at)
+VALUES (%s, %s, %s, %s::jsonb, %s)
+ON CONFLICT (queueing_lock) WHERE status = 'todo'
+DO UPDATE SET scheduled_at = EXCLUDED.scheduled_at
+WHERE procrastinate_jobs.scheduled_at IS NOT NULL
+  AND (EXCLUDED.scheduled_at IS NULL
+       OR EXCLUDED.scheduled_at < procrastinate_jobs.scheduled_at)
+"""
+
+# One statement for every tenant of a commit.
+RING = """
+INSERT INTO public.procrastinate_jobs (queue_name, task_name, queueing_lock, args)
+SELECT 'inbox', 'amda.drain_inbox', 'inbox:' || number, jsonb_build_object('tenant', number)
+FROM unnest(%s::bigint[]) AS number
+ON CONFLICT (queueing_lock) WHERE status = 'todo' DO NOTHING
+"""

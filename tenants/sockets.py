@@ -1,0 +1,77 @@
+"""From a websocket's host, origin and session to its tenant and user."""
+
+from collections.abc import Callable
+from http.cookies import SimpleCookie
+from importlib import import_module
+from urllib.parse import urlsplit
+
+from channels.db import database_sync_to_async
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.utils.crypto import constant_time_compare
+
+from tenants import directory
+from tenants.accounts.models import User
+from tenants.context import in_tenant
+
+BOUND_TO = "tenant_number"
+TOKEN_VERSION = "token_version"
+
+
+class TenantSocket:
+    """Puts `tenant`, `user` and `still_welcome` into a socket's scope.
+
+    A socket whose Origin is not its own Host has none of them: a page of another site must
+    not listen with its visitor's cookie.
+    """
+
+    def __init__(self, inner: Callable) -> None:
+        self._inner = inner
+
+    async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
+        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        host = headers.get(b"host", "")
+        tenant = await _tenant_of(host) if _same_host(headers.get(b"origin", ""), host) else None
+        key = _cookie(headers.get(b"cookie", ""))
+
+        async def user_now() -> User | None:
+            if tenant is None or not key:
+                return None
+            return await in_tenant(tenant.number, user_of_session, tenant.number, key)
+
+        async def still_welcome() -> bool:
+            return await user_now() is not None
+
+        facts = {"tenant": tenant, "user": await user_now(), "still_welcome": still_welcome}
+        await self._inner({**scope, **facts}, receive, send)
+
+
+def user_of_session(tenant_number: int, key: str) -> User | None:
+    """The active user whose session this is, in the tenant one is in; None for anybody else."""
+    session = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    user_id, backend = session.get(SESSION_KEY), session.get(BACKEND_SESSION_KEY)
+    if not user_id or backend not in settings.AUTHENTICATION_BACKENDS:
+        return None
+    if session.get(BOUND_TO) != tenant_number:
+        return None
+    user = User.objects.filter(pk=user_id, is_active=True).first()
+    if user is None or session.get(TOKEN_VERSION) != user.token_version:
+        return None
+    fits = constant_time_compare(session.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash())
+    return user if fits else None
+
+
+async def _tenant_of(host: str):
+    name = host.split(":")[0].lower()
+    return await database_sync_to_async(directory.tenant_of_host)(name)
+
+
+def _same_host(origin: str, host: str) -> bool:
+    return bool(host) and urlsplit(origin).netloc.lower() == host.lower()
+
+
+def _cookie(header: str) -> str:
+    jar = SimpleCookie()
+    jar.load(header)
+    morsel = jar.get(settings.SESSION_COOKIE_NAME)
+    return morsel.value if morsel else ""
