@@ -1,0 +1,155 @@
+"""Two tenants on a real PostgreSQL; the other one always holds something that could leak."""
+
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+from django.utils import timezone
+
+from tenants import context, directory, onboarding
+from tenants.accounts.models import Role, User
+from tenants.models import ProviderInstance, Tenant
+from tests import factories
+
+PASSWORD = "correct horse battery staple"
+NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_blocker):
+    """The shared schema, the cache and two tenants with their people, committed once."""
+    with django_db_blocker.unblock():
+        call_command("migrate_schemas", schema_name="public", verbosity=0, interactive=False)
+        call_command("createcachetable", verbosity=0)
+        for slug, country in (("vendor_001", "SN"), ("vendor_002", "FR")):
+            _make_tenant(slug, country)
+        User.objects.create_superuser("staff@amda.test", PASSWORD)
+    yield
+
+
+def _make_tenant(slug: str, country: str) -> None:
+    tenant = onboarding.create_tenant(
+        slug, name=f"Shop {slug}", owner_email=f"owner@{slug}.test", owner_password=PASSWORD
+    )
+    Tenant.objects.filter(pk=tenant.pk).update(default_country=country)
+    directory.changed()
+    with context.entered(tenant):
+        for role in (Role.ADMIN, Role.AGENT, Role.ASSISTANT):
+            User.objects.create_user(f"{role}@{slug}.test", PASSWORD, name=f"{role} one", role=role)
+    factories.make_instance(tenant)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_memory(request):
+    """What one test looked up is nobody else's."""
+    directory.forget()
+    yield
+    directory.forget()
+
+
+@pytest.fixture
+def tenant(db) -> Tenant:
+    return Tenant.objects.get(slug="vendor_001")
+
+
+@pytest.fixture
+def other_tenant(db) -> Tenant:
+    """A second tenant whose lead, conversation and message must never be seen elsewhere."""
+    other = Tenant.objects.get(slug="vendor_002")
+    with context.entered(other):
+        factories.make_conversation(other, name="Leaky Lead", phone="+33199000099", text="leak me")
+    return other
+
+
+@pytest.fixture
+def instance(tenant) -> ProviderInstance:
+    return ProviderInstance.objects.of(tenant).get()
+
+
+@pytest.fixture
+def inside(tenant):
+    """The test runs inside the tenant's schema."""
+    with context.entered(tenant):
+        yield tenant
+
+
+@pytest.fixture
+def owner(tenant) -> User:
+    return user_of(tenant, Role.OWNER)
+
+
+@pytest.fixture
+def agent(tenant) -> User:
+    return user_of(tenant, Role.AGENT)
+
+
+@pytest.fixture
+def assistant(tenant) -> User:
+    return user_of(tenant, Role.ASSISTANT)
+
+
+@pytest.fixture
+def staff(db) -> User:
+    return User.objects.get(role=Role.STAFF)
+
+
+def user_of(tenant: Tenant, role: str) -> User:
+    """The one person with this role in a tenant."""
+    with context.entered(tenant):
+        return User.objects.get(role=role)
+
+
+def host_of(tenant: Tenant) -> str:
+    """The host name that leads to a tenant."""
+    return f"{tenant.host_label}.localhost"
+
+
+@pytest.fixture
+def client_for():
+    """A signed-in browser: `client_for(tenant, user)`; nobody's without a user."""
+
+    def make(tenant: Tenant | None, user: User | None = None) -> Client:
+        host = host_of(tenant) if tenant else "localhost"
+        client = Client(headers={"host": host})
+        if user is not None:
+            path = "/accounts/login/"
+            answer = client.post(path, {"login": user.email, "password": PASSWORD})
+            assert answer.status_code == 302, answer.content.decode()[:2000]
+        return client
+
+    return make
+
+
+@pytest.fixture
+def committed(django_db_setup, django_db_blocker):
+    """A tenant of one's own whose data is really committed, for tests with several processes.
+
+    Yields a function that makes one; everything is removed at the end.
+    """
+    made: list[Tenant] = []
+
+    def make(slug: str, **facts) -> Tenant:
+        tenant = onboarding.create_tenant(
+            slug, name=slug, owner_email=f"owner@{slug}.test", owner_password=PASSWORD, **facts
+        )
+        made.append(tenant)
+        factories.make_instance(tenant)
+        return tenant
+
+    with django_db_blocker.unblock():
+        yield make
+        for tenant in made:
+            onboarding.delete_tenant(tenant)
+
+
+@contextmanager
+def at(moment: datetime):
+    """The clock of Django's `timezone.now` stands still."""
+    original = timezone.now
+    timezone.now = lambda: moment
+    try:
+        yield moment
+    finally:
+        timezone.now = original

@@ -1,0 +1,95 @@
+"""Rows for tests; every value that matters to a test is given by the test."""
+
+import uuid
+from datetime import UTC, datetime
+
+from messaging.models import Conversation, Lead, LeadIdentity, Message
+from tenants.models import ProviderInstance, Tenant
+
+NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+SECRET = "whsec-of-tests"
+
+
+def make_instance(tenant: Tenant, **facts) -> ProviderInstance:
+    """A connected Wasender instance whose secrets name the tenant."""
+    defaults = {
+        "provider": "wasender",
+        "label": "Shop",
+        "address": f"+2217011{tenant.number:05d}",
+        "reference": f"session-{uuid.uuid4()}",
+        "settings": {"api_url": "http://127.0.0.1:9/api", "signature": "secret"},
+        "state": ProviderInstance.State.CONNECTED,
+    }
+    instance = ProviderInstance(tenant=tenant, **{**defaults, **facts})
+    instance.secrets = secrets_of(tenant)
+    instance.save()
+    return instance
+
+
+def secrets_of(tenant: Tenant) -> dict[str, str]:
+    """The secrets that `make_instance` gives a tenant's instance."""
+    return {"api_key": f"key-{tenant.number}", "webhook_secret": f"{SECRET}-{tenant.number}"}
+
+
+def make_lead(name: str = "Awa", phone: str = "+221701111111", **facts) -> Lead:
+    """A lead with a phone number."""
+    lead = Lead.objects.create(name=name, **facts)
+    LeadIdentity.objects.create(lead=lead, kind=LeadIdentity.Kind.PHONE, value=phone)
+    return lead
+
+
+def make_conversation(
+    tenant: Tenant,
+    *,
+    name: str = "Awa",
+    phone: str = "+221701111111",
+    text: str = "Bonjour",
+    at: datetime = NOW,
+    **facts,
+) -> Conversation:
+    """A conversation with one received message; its denormalised columns are true."""
+    instance = ProviderInstance.objects.of(tenant).order_by("pk").first()
+    lead = make_lead(name, phone)
+    conversation = Conversation.objects.create(
+        lead=lead,
+        instance_id=instance.pk,
+        provider=instance.provider,
+        medium="whatsapp",
+        peer=phone,
+        **facts,
+    )
+    message = make_message(conversation, text=text, at=at)
+    Conversation.objects.filter(pk=conversation.pk).update(
+        last_message_at=at,
+        last_message_id=message.pk,
+        last_message_snippet=text[:200],
+        last_message_direction="in",
+        last_message_status="received",
+        last_received_at=at,
+        unread_count=1,
+    )
+    conversation.refresh_from_db()
+    return conversation
+
+
+def make_message(
+    conversation: Conversation, *, text: str = "Bonjour", at: datetime = NOW, **facts
+) -> Message:
+    """A received message; `direction="out"` and the rest as the test needs."""
+    defaults = {
+        "direction": "in",
+        "origin": "contact",
+        "status": "received",
+        "external_id": f"ext-{uuid.uuid4()}",
+    }
+    return Message.objects.create(
+        conversation=conversation,
+        lead_id=conversation.lead_id,
+        instance_id=conversation.instance_id,
+        provider=conversation.provider,
+        medium=conversation.medium,
+        text=text,
+        sent_at=at,
+        received_at=at,
+        **{**defaults, **facts},
+    )
