@@ -31,14 +31,19 @@ def django_db_setup(django_db_blocker):
 
 def _make_tenant(slug: str, country: str) -> None:
     tenant = onboarding.create_tenant(
-        slug, name=f"Shop {slug}", owner_email=f"owner@{slug}.test", owner_password=PASSWORD
+        slug, name=f"Shop {slug}", owner_email=address("owner", slug), owner_password=PASSWORD
     )
     Tenant.objects.filter(pk=tenant.pk).update(default_country=country)
     directory.changed()
     with context.entered(tenant):
         for role in (Role.ADMIN, Role.AGENT, Role.ASSISTANT):
-            User.objects.create_user(f"{role}@{slug}.test", PASSWORD, name=f"{role} one", role=role)
+            User.objects.create_user(address(role, slug), PASSWORD, name=f"{role} one", role=role)
     factories.make_instance(tenant)
+
+
+def address(role: str, slug: str) -> str:
+    """The e-mail address of a tenant's person with this role."""
+    return f"{role}@{slug.replace('_', '-')}.test"
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +137,7 @@ def committed(django_db_setup, django_db_blocker):
 
     def make(slug: str, **facts) -> Tenant:
         tenant = onboarding.create_tenant(
-            slug, name=slug, owner_email=f"owner@{slug}.test", owner_password=PASSWORD, **facts
+            slug, name=slug, owner_email=address("owner", slug), owner_password=PASSWORD, **facts
         )
         made.append(tenant)
         factories.make_instance(tenant)

@@ -1,17 +1,11 @@
 """Whose session this is, and in which language to answer."""
 
-from allauth.account.signals import password_changed, password_reset, password_set
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.contrib.auth.signals import user_logged_in
 from django.utils import translation
 
-from tenants import context
 from tenants.accounts.adapter import is_suspended
-
-TENANT_KEY = "tenant_number"
-VERSION_KEY = "token_version"
-PUBLIC_NUMBER = 0
+from tenants.accounts.sessions import is_bound_here
 
 
 def bind_session(get_response):
@@ -47,46 +41,15 @@ def speak_users_language(get_response):
     return middleware
 
 
-def bind(session, user) -> None:
-    """Tie a session to the tenant it was made in and to the user's present token version."""
-    session[TENANT_KEY] = context.current_number() or PUBLIC_NUMBER
-    session[VERSION_KEY] = user.token_version
-
-
 def _is_valid(request) -> bool:
-    session, user = request.session, request.user
-    return (
-        session.get(TENANT_KEY) == (context.current_number() or PUBLIC_NUMBER)
-        and session.get(VERSION_KEY) == user.token_version
-        and user.is_active
-        and not is_suspended(request)
-    )
+    return is_bound_here(request.session, request.user) and not is_suspended(request)
 
 
 def _language_of(request) -> str | None:
-    chosen = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME)
     known = dict(settings.LANGUAGES)
-    if request.user.is_authenticated and request.user.language in known:
-        return request.user.language
-    if chosen in known:
-        return chosen
-    if request.tenant and request.tenant.language in known:
-        return request.tenant.language
-    return None
-
-
-def _bind_new_session(sender, request, user, **kwargs) -> None:
-    if request is not None:
-        bind(request.session, user)
-
-
-def _end_other_sign_ins(sender, request, user, **kwargs) -> None:
-    """A new password makes every token and session worthless but the one it was set in."""
-    user.end_all_sign_ins()
-    if request.user.is_authenticated and request.user.pk == user.pk:
-        bind(request.session, user)
-
-
-user_logged_in.connect(_bind_new_session, dispatch_uid="bind_new_session")
-for _signal in (password_changed, password_reset, password_set):
-    _signal.connect(_end_other_sign_ins, dispatch_uid="end_other_sign_ins")
+    preferred = (
+        request.user.language if request.user.is_authenticated else "",
+        request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME),
+        request.tenant.language if request.tenant else "",
+    )
+    return next((language for language in preferred if language in known), None)

@@ -1,0 +1,25 @@
+"""The public host: the admin, staff's sign-in, the API's public half."""
+
+from allauth.account.decorators import secure_admin_login
+from django.conf import settings
+from django.contrib import admin
+from django.urls import include, path
+
+from amda import language, mailbox, pages
+
+# Staff sign in through allauth, which limits how often a password may be tried.
+admin.site.login = secure_admin_login(admin.site.login)
+
+urlpatterns = [
+    path("", pages.landing, name="landing"),
+    path("admin/", admin.site.urls),
+    path("accounts/", include("tenants.accounts.urls")),
+    path("api/", include("amda.urls_api_public")),
+    path("language/", language.change, name="set_language"),
+]
+
+if settings.DEBUG and settings.EMAIL_BACKEND == "amda.mailbox.FolderBackend":
+    urlpatterns += [
+        path("mail/", mailbox.listing, name="mailbox"),
+        path("mail/<str:name>/", mailbox.one, name="mail"),
+    ]

@@ -1,0 +1,17 @@
+"""A tenant's host: the team's pages, signing in, the API."""
+
+from django.urls import include, path
+
+from amda import language
+
+urlpatterns = [
+    path("accounts/", include("tenants.accounts.urls")),
+    path("api/", include("amda.urls_api")),
+    path("language/", language.change, name="set_language"),
+    path("", include("messaging.urls")),
+]
+
+handler400 = "amda.errors.bad_request"
+handler403 = "amda.errors.forbidden"
+handler404 = "amda.errors.not_found"
+handler500 = "amda.errors.server_error"

@@ -1,0 +1,80 @@
+"""What people type into the team's pages."""
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from messaging.models import Lead
+from messaging.outbox import LONGEST_TEXT
+from tenants.accounts.models import User
+
+
+class _Form(forms.Form):
+    def first_error(self) -> str:
+        """The first thing that is wrong, for places with room for one line."""
+        return next(iter(self.errors.values()))[0]
+
+
+class ReplyForm(_Form):
+    """An answer. `reference` names the attempt: sent twice, it is one message."""
+
+    text = forms.CharField(
+        label=_("Your message"),
+        # The outbox says how long a text may be; this only bounds what is read.
+        max_length=LONGEST_TEXT * 2,
+        error_messages={"required": _("Write something first.")},
+    )
+    reference = forms.UUIDField(
+        required=False, error_messages={"invalid": _("Load the page again and retry.")}
+    )
+
+
+class StartForm(ReplyForm):
+    """A first message to somebody: a typed recipient, or a lead that is known."""
+
+    to = forms.CharField(label=_("Phone number or e-mail address"), required=False, max_length=254)
+    lead = forms.ModelChoiceField(Lead.objects.none(), required=False)
+    instance = forms.TypedChoiceField(
+        label=_("From number"), required=False, coerce=int, empty_value=None
+    )
+
+    def __init__(self, *args, numbers, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["lead"].queryset = Lead.objects.filter(merged_into=None)
+        self.fields["instance"].choices = [(each.pk, str(each)) for each in numbers]
+
+
+class AssignForm(_Form):
+    """Who looks after a conversation; empty means nobody."""
+
+    to = forms.ModelChoiceField(
+        User.objects.none(),
+        required=False,
+        error_messages={"invalid_choice": _("This person is no longer in the team.")},
+    )
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["to"].queryset = User.objects.filter(is_active=True)
+
+
+class LeadForm(forms.ModelForm):
+    """What the team knows about a lead."""
+
+    class Meta:
+        model = Lead
+        fields = ("name", "owner", "note")
+        widgets = {"note": forms.Textarea(attrs={"rows": 5})}  # noqa: RUF012 (Django's way)
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["owner"].queryset = User.objects.filter(is_active=True)
+        self.fields["owner"].empty_label = _("nobody")
+        self.fields["note"].max_length = 10_000
+
+
+class NoteForm(forms.ModelForm):
+    """The note alone, edited beside a conversation."""
+
+    class Meta:
+        model = Lead
+        fields = ("note",)

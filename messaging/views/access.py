@@ -1,0 +1,69 @@
+"""Who may open a page, whose rows it may show, and in which time zone."""
+
+from functools import wraps
+from zoneinfo import ZoneInfo
+
+from django.http import Http404, HttpResponse
+from django.utils import timezone
+from django.utils.cache import patch_cache_control
+
+from messaging import queries
+from messaging.models import Conversation, Message
+from tenants.permissions import Action, needs
+
+MOST_UNREAD = 100
+
+
+def page(action: Action):
+    """For the team's pages: the right to see it, the tenant's time zone, nothing kept in caches.
+
+    A piece of a page asked for by somebody who is signed out is a 401, not the sign-in page:
+    it would be put in the middle of the page.
+    """
+
+    def decorate(view):
+        guarded = needs(action)(view)
+
+        @wraps(view)
+        def shown(request, *args, **kwargs):
+            if request.htmx and not request.user.is_authenticated:
+                return HttpResponse(status=401, headers={"HX-Refresh": "true"})
+            with timezone.override(ZoneInfo(request.tenant.time_zone)):
+                response = guarded(request, *args, **kwargs)
+            patch_cache_control(response, no_store=True, private=True)
+            return response
+
+        shown.action = action
+        return shown
+
+    return decorate
+
+
+def conversation_or_404(request, pk: int) -> Conversation:
+    """A conversation this person may see; anything else does not exist."""
+    found = queries.visible_conversations(request.user).filter(pk=pk).first()
+    if found is None:
+        raise Http404("no such conversation")
+    return found
+
+
+def message_or_404(request, pk: int) -> Message:
+    """A message this person may see; anything else does not exist."""
+    found = queries.message_of(request.user, pk)
+    if found is None:
+        raise Http404("no such message")
+    return found
+
+
+def unread_of(user) -> int:
+    """How many open conversations are unread; counting stops at a hundred, shown as 99+."""
+    unread = queries.visible_conversations(user).filter(
+        state=Conversation.State.OPEN, unread_count__gt=0
+    )
+    return len(unread.order_by().values_list("pk", flat=True)[:MOST_UNREAD])
+
+
+def tell_unread(response: HttpResponse, user) -> HttpResponse:
+    """Say the unread count beside a piece of a page, so that the page needs no second request."""
+    response["X-Unread"] = str(unread_of(user))
+    return response

@@ -1,0 +1,118 @@
+"""What people do with a conversation: answer, retry, assign, close, reopen."""
+
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from messaging import conversing, outbox
+from messaging.forms import AssignForm, ReplyForm
+from messaging.models import Conversation, Message
+from messaging.views import showing
+from messaging.views.access import conversation_or_404, message_or_404, page
+from tenants import limits
+from tenants.accounts.models import User
+from tenants.permissions import Action
+
+
+@require_POST
+@page(Action.REPLY)
+def send(request, pk: int):
+    """Queue what was typed. The same reference twice is one message."""
+    conversation = conversation_or_404(request, pk)
+    form = ReplyForm(request.POST)
+    if not form.is_valid():
+        return _refused(request, form.first_error())
+    try:
+        message = outbox.queue(
+            conversation,
+            form.cleaned_data["text"],
+            origin=Message.Origin.PERSON,
+            by=request.user,
+            reference=form.cleaned_data["reference"],
+        )
+    except (outbox.Refused, limits.LimitReached) as refusal:
+        return _refused(request, refusal.message)
+    if message.conversation_id != conversation.pk:
+        return _refused(request, _("This message was already sent elsewhere. Please write it again."))
+    if not request.htmx:
+        return redirect("messaging:conversation", conversation.pk)
+    context = {"bubble": showing.bubble(message), "may_reply": True}
+    return render(request, "inbox/message.html", context, status=201)
+
+
+@require_POST
+@page(Action.REPLY)
+def retry(request, pk: int):
+    """Queue a failed message again."""
+    message = message_or_404(request, pk)
+    try:
+        limits.require_may_send(request.tenant.number)
+        message = outbox.retry(message)
+    except (outbox.Refused, limits.LimitReached) as refusal:
+        return _refused(request, refusal.message)
+    return render(
+        request, "inbox/message.html", {"bubble": showing.bubble(message), "may_reply": True}
+    )
+
+
+@require_safe
+@page(Action.ASSIGN)
+def assignment(request, pk: int):
+    """The team, to choose who looks after a conversation."""
+    conversation = conversation_or_404(request, pk)
+    team = User.objects.filter(is_active=True).order_by("name", "email")
+    return render(request, "inbox/assign.html", {"conversation": conversation, "team": team})
+
+
+@require_POST
+@page(Action.ASSIGN)
+def assign(request, pk: int):
+    """Make somebody responsible, or nobody."""
+    conversation = conversation_or_404(request, pk)
+    form = AssignForm(request.POST)
+    if not form.is_valid():
+        return _refused(request, form.first_error())
+    before = conversation.assignee_id
+    to = form.cleaned_data["to"]
+    conversing.assign(conversation, to=to, by=request.user)
+    return _changed(
+        request,
+        conversation,
+        _("Assigned to %(name)s") % {"name": to} if to else _("No longer assigned"),
+        undo="assign",
+        values={"to": before or ""},
+    )
+
+
+@require_POST
+@page(Action.CLOSE)
+def close(request, pk: int):
+    """Put a conversation away until somebody writes again."""
+    conversation = conversation_or_404(request, pk)
+    conversing.close(conversation, by=request.user, now=timezone.now())
+    return _changed(request, conversation, _("Conversation closed"), undo="reopen")
+
+
+@require_POST
+@page(Action.CLOSE)
+def reopen(request, pk: int):
+    """Bring a conversation back."""
+    conversation = conversation_or_404(request, pk)
+    conversing.reopen(conversation, by=request.user)
+    return _changed(request, conversation, _("Conversation reopened"), undo="close")
+
+
+def _changed(request, conversation: Conversation, said: str, *, undo: str, values=None):
+    view = request.POST.get("view") or "all"
+    response = render(
+        request, "inbox/head.html", {**showing.head(request, conversation), "view": view}
+    )
+    showing.with_change(response, conversation)
+    way_back = f"/inbox/{conversation.pk}/{undo}/"
+    return showing.with_toast(response, said, undo=way_back, values=values)
+
+
+def _refused(request, message) -> HttpResponse:
+    return render(request, "inbox/refused.html", {"message": message}, status=422)

@@ -1,0 +1,141 @@
+"""Leads: the list, one lead, the panel beside a conversation, a first message."""
+
+import uuid
+
+from django.http import Http404, HttpResponse, HttpResponseBadRequest
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django_htmx.http import HttpResponseClientRedirect
+
+from messaging import outbox, queries
+from messaging.forms import LeadForm, NoteForm, StartForm
+from messaging.models import Lead, Message
+from messaging.views import showing
+from messaging.views.access import conversation_or_404, page
+from tenants import limits
+from tenants.permissions import Action
+
+MOST_CONVERSATIONS = 50
+
+
+@require_GET
+@page(Action.READ)
+def leads(request):
+    """The list of leads, newest first, searched by name, number or address."""
+    text = request.GET.get("q", "").strip()[:100]
+    try:
+        after = int(request.GET["after"]) if request.GET.get("after") else None
+    except ValueError:
+        return HttpResponseBadRequest("after")
+    found = queries.leads(after, text=text)
+    template = "leads/rows.html" if request.htmx else "leads/leads.html"
+    context = {"rows": found.rows, "next": found.next, "text": text, "is_first_page": after is None}
+    return render(request, template, context)
+
+
+@require_GET
+@page(Action.READ)
+def lead(request, pk: int):
+    """One lead: how to reach it, whose it is, what was said, what to remember."""
+    found = _lead_or_404(pk)
+    return render(request, "leads/lead.html", {**_about(found), "form": LeadForm(instance=found)})
+
+
+@require_POST
+@page(Action.EDIT_LEADS)
+def edit(request, pk: int):
+    """Save name, owner and note."""
+    found = _lead_or_404(pk)
+    form = LeadForm(request.POST, instance=found)
+    if not form.is_valid():
+        return render(request, "leads/lead.html", {**_about(found), "form": form}, status=422)
+    saved = form.save(commit=False)
+    saved.save(update_fields=[*form.cleaned_data, "updated_at"])
+    return redirect("messaging:lead", pk)
+
+
+@require_GET
+@page(Action.READ)
+def panel(request, pk: int):
+    """The lead beside its conversation."""
+    conversation = conversation_or_404(request, pk)
+    about = _about(conversation.lead)
+    return render(request, "inbox/panel.html", {**about, "conversation": conversation})
+
+
+@require_POST
+@page(Action.EDIT_LEADS)
+def note(request, pk: int):
+    """Save the note alone; answers with the word that says so."""
+    form = NoteForm(request.POST, instance=_lead_or_404(pk))
+    if not form.is_valid():
+        return HttpResponse(form.errors["note"][0], status=422)
+    form.save(commit=False).save(update_fields=["note", "updated_at"])
+    return HttpResponse(_("Saved"))
+
+
+@require_http_methods(["GET", "POST"])
+@page(Action.START)
+def start(request):
+    """The dialog of a first message, and its sending."""
+    numbers = list(showing.numbers(request.tenant).values())
+    if request.method == "GET":
+        return _dialog(request, numbers, StartForm(numbers=numbers, initial=_asked(request)))
+    form = StartForm(request.POST, numbers=numbers)
+    if not form.is_valid():
+        return _dialog(request, numbers, form, form.first_error())
+    try:
+        message = _start(request.user, form.cleaned_data)
+    except (outbox.Refused, limits.LimitReached) as refusal:
+        field = getattr(refusal, "field", None)
+        return _dialog(request, numbers, form, refusal.message, wrong=field)
+    address = reverse("messaging:conversation", args=[message.conversation_id])
+    return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
+
+
+def _start(user, typed: dict) -> Message:
+    return outbox.start(
+        typed["to"],
+        typed["text"],
+        origin=Message.Origin.PERSON,
+        instance_id=typed["instance"],
+        lead=typed["lead"],
+        by=user,
+        reference=typed["reference"],
+    )
+
+
+def _asked(request) -> dict:
+    pk = request.GET.get("lead", "")
+    known = Lead.objects.filter(pk=int(pk)).first() if pk.isdecimal() and len(pk) < 19 else None
+    return {"lead": known, "reference": uuid.uuid4()}
+
+
+def _dialog(request, numbers, form, problem="", wrong=None):
+    context = {
+        "form": form,
+        "numbers": numbers,
+        "lead": form.cleaned_data.get("lead") if form.is_bound else form.initial["lead"],
+        "problem": problem,
+        "wrong": wrong,
+    }
+    return render(request, "inbox/start.html", context)
+
+
+def _lead_or_404(pk: int) -> Lead:
+    found = get_object_or_404(Lead.objects.select_related("owner"), pk=pk)
+    if found.merged_into_id:
+        raise Http404("merged into another lead")
+    return found
+
+
+def _about(found: Lead) -> dict:
+    return {
+        "lead": found,
+        "identities": found.identities.order_by("pk"),
+        "conversations": found.conversations.select_related("assignee").order_by(
+            "-last_message_at", "-pk"
+        )[:MOST_CONVERSATIONS],
+    }

@@ -1,0 +1,139 @@
+"""From rows to what a template draws: bubbles, numbers, toasts."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django_htmx.http import trigger_client_event
+
+from messaging.addressing import Kind as AddressKind
+from messaging.models import Conversation, Message
+from tenants.models import ProviderInstance
+from tenants.permissions import Action, may
+
+TOGETHER = timedelta(minutes=5)
+AUTOMATIC = frozenset({Message.Origin.AUTOMATION, Message.Origin.CAMPAIGN})
+
+
+@dataclass
+class Bubble:
+    """A message as it is drawn among its neighbours."""
+
+    message: Message
+    quoted: Message | None = None
+    begins: bool = True
+    ends: bool = True
+    first_of_day: bool = True
+
+    @property
+    def day(self):
+        return timezone.localtime(self.message.sent_at).date()
+
+    @property
+    def order(self) -> int:
+        """Microseconds, so that the page sorts exactly as the database does."""
+        return _microseconds(self.message.sent_at)
+
+    @property
+    def sender(self) -> str:
+        """Neighbours with the same sender are drawn as one group."""
+        return f"{self.message.direction}-{self.message.origin}-{self.message.by_id or ''}"
+
+    @property
+    def is_automatic(self) -> bool:
+        return self.message.origin in AUTOMATIC
+
+    @property
+    def clocks_differ(self) -> bool:
+        """Whether the provider's time and ours are more than a minute apart."""
+        apart = abs(self.message.received_at - self.message.sent_at)
+        return apart > timedelta(minutes=1)
+
+
+def bubbles(conversation: Conversation, newest_first: Iterable[Message]) -> list[Bubble]:
+    """Bubbles in reading order, grouped by sender and day."""
+    messages = list(newest_first)[::-1]
+    quoted = _quoted(conversation, messages)
+    drawn = [Bubble(message, quoted.get(message.reply_to)) for message in messages]
+    for earlier, later in zip(drawn, drawn[1:], strict=False):
+        later.first_of_day = earlier.day != later.day
+        earlier.ends = later.begins = not _together(earlier, later)
+    return drawn
+
+
+def bubble(message: Message) -> Bubble:
+    """One bubble on its own; the page finds its neighbours."""
+    return bubbles(message.conversation, [message])[0]
+
+
+def numbers(tenant) -> dict[int, ProviderInstance]:
+    """The tenant's numbers by id, in the order they were connected."""
+    return {each.pk: each for each in ProviderInstance.objects.of(tenant).order_by("pk")}
+
+
+def pane(request, conversation: Conversation, page) -> dict[str, Any]:
+    """What an open conversation shows."""
+    return {
+        **head(request, conversation),
+        "bubbles": bubbles(conversation, page.rows),
+        "older": page.next,
+    }
+
+
+def head(request, conversation: Conversation) -> dict[str, Any]:
+    """What stands above a conversation, and whether one can answer below it."""
+    known = numbers(request.tenant)
+    number = known.get(conversation.instance_id)
+    return {
+        "conversation": conversation,
+        "number": number,
+        "several_numbers": len(known) > 1,
+        "number_is_down": number is not None and number.state != ProviderInstance.State.CONNECTED,
+        "may_reply": may(request.user, Action.REPLY) and number is not None,
+    }
+
+
+def row_order(conversation: Conversation) -> int:
+    """Microseconds of the last message, by which the page keeps its list sorted."""
+    return _microseconds(conversation.last_message_at or conversation.created_at)
+
+
+def address_icon(kind: str) -> str:
+    """The icon of a way to reach somebody."""
+    return {AddressKind.EMAIL: "email", AddressKind.PHONE: "phone"}.get(kind, "whatsapp")
+
+
+def with_toast(response, text: str, *, undo: str = "", values: dict | None = None):
+    """Say what was done, for a few seconds, with a way back."""
+    toast = {"text": text, "undo": undo, "values": values or {}, "undo_word": _("Undo")}
+    return trigger_client_event(response, "toast", toast)
+
+
+def with_change(response, conversation: Conversation):
+    """Have the page refresh a conversation at once, whether or not its socket is up."""
+    return trigger_client_event(response, "changed", {"conversation": conversation.pk})
+
+
+def _quoted(conversation: Conversation, messages: list[Message]) -> dict[str, Message]:
+    wanted = {message.reply_to for message in messages if message.reply_to}
+    if not wanted:
+        return {}
+    found = Message.objects.filter(
+        conversation=conversation, instance_id=conversation.instance_id, external_id__in=wanted
+    )
+    return {message.external_id: message for message in found}
+
+
+def _together(earlier: Bubble, later: Bubble) -> bool:
+    return (
+        earlier.sender == later.sender
+        and earlier.day == later.day
+        and later.message.sent_at - earlier.message.sent_at < TOGETHER
+    )
+
+
+def _microseconds(moment) -> int:
+    return round(moment.timestamp() * 1_000_000)
