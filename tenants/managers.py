@@ -7,6 +7,8 @@ from django.db.models.manager import BaseManager
 class SharedRows(BaseManager):
     """Offers no `all()`: every reader says whose rows it wants."""
 
+    _queryset_class = models.QuerySet
+
     def of(self, tenant) -> models.QuerySet:
         """The rows of one tenant, given as a Tenant or its number."""
         number = getattr(tenant, "number", tenant)
