@@ -215,6 +215,7 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "tenants.accounts.tokens.PasswordResetTokens"
 ACCOUNT_RATE_LIMITS = {
     "login": "30/m/ip",
     "login_failed": _read(env.str, "LOGIN_FAILED_LIMIT", "10/m/ip,5/5m/key"),
@@ -281,7 +282,7 @@ CACHES = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache"
         if REDIS_URL
         else "django.core.cache.backends.db.DatabaseCache",
-        "LOCATION": REDIS_URL or "public.amda_cache",
+        "LOCATION": REDIS_URL or "amda_cache",
         "KEY_FUNCTION": "tenants.context.cache_key",
     }
 }
@@ -318,6 +319,8 @@ WASENDER_API_URL = _read(env.str, "WASENDER_API_URL", "https://www.wasenderapi.c
 
 if _read(env.bool, "TRUST_PROXY", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    # The proxy adds the caller's address last; without this everybody shares one rate limit.
+    ALLAUTH_TRUSTED_PROXY_COUNT = 1
 SECURE_SSL_REDIRECT = not DEBUG and _read(env.bool, "SSL_REDIRECT", True)
 SECURE_REDIRECT_EXEMPT = [r"^health$", r"^health/ready$", r"^api/health$"]
 SECURE_HSTS_SECONDS = 0 if DEBUG else _read(env.int, "HSTS_SECONDS", 365 * 24 * 3600)

@@ -23,3 +23,8 @@ if settings.DEBUG and settings.EMAIL_BACKEND == "amda.mailbox.FolderBackend":
         path("mail/", mailbox.listing, name="mailbox"),
         path("mail/<str:name>/", mailbox.one, name="mail"),
     ]
+
+handler400 = "amda.errors.bad_request"
+handler403 = "amda.errors.forbidden"
+handler404 = "amda.errors.not_found"
+handler500 = "amda.errors.server_error"

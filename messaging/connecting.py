@@ -56,9 +56,14 @@ def connect_instance(
 
 def webhook_url(instance: ProviderInstance) -> str:
     """The address the provider must post to."""
-    adapter = providers.get(instance.provider)
+    return webhook_url_of(instance.tenant, instance.provider)
+
+
+def webhook_url_of(tenant: Tenant, provider_slug: str) -> str:
+    """Where a provider posts what concerns a tenant, known before an instance is."""
+    adapter = _adapter(provider_slug)
     path = next(path for path, route in adapter.paths.items() if route == "")
-    return f"{settings.PUBLIC_URL}/{path.lstrip('/')}".replace("{vendor}", instance.tenant.slug)
+    return f"{settings.PUBLIC_URL}/{path.lstrip('/')}".replace("{vendor}", tenant.slug)
 
 
 def _adapter(slug: str) -> Provider:
