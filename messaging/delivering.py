@@ -112,8 +112,7 @@ def send(message: Message, provider: Provider, via: Via) -> Paused | None:
         subject=message.subject,
         reply_to=message.reply_to,
     )
-    # The provider may take its time; the connection is not kept waiting with it.
-    connection.close()
+    _let_go_of_the_connection()
     try:
         sent = provider.send(outgoing, via)
     except SendError as error:
@@ -184,6 +183,11 @@ def mirror_status(message: Message) -> None:
     )
 
 
+def _let_go_of_the_connection() -> None:
+    """The provider may take its time; the database connection is not kept waiting with it."""
+    connection.close()
+
+
 def _wait(attempts: int, retry_after: float | None) -> float:
     if retry_after is not None:
         return max(retry_after, 1)
@@ -211,7 +215,7 @@ def _link_what_is_unlinked(instance_id: int, provider: Provider, via: Via) -> No
 
 
 def _link(message: Message, provider: Provider, via: Via) -> None:
-    connection.close()
+    _let_go_of_the_connection()
     try:
         found = provider.find_sent(via, message.provider_number)
     except SendError as error:
