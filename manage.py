@@ -14,6 +14,12 @@ def main() -> None:
 
     from amda import database
 
+    if sys.argv[1:2] == ["generate_secrets"]:
+        # Its answer is what the settings cannot do without.
+        from amda.management.commands.generate_secrets import Command
+
+        Command().run_from_argv(sys.argv)
+        return
     if len(sys.argv) > 1 and sys.argv[1] not in WITHOUT_DATABASE:
         database.bring_up()
     execute_from_command_line(sys.argv)

@@ -122,9 +122,9 @@ SHARED_APPS = [
     "django.contrib.auth",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "daphne",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
-    "daphne",
     "django.contrib.admin",
     "allauth",
     "allauth.account",
@@ -190,6 +190,8 @@ TEMPLATES = [
 # Signing in
 
 AUTH_USER_MODEL = "accounts.User"
+# E-mail addresses are unique without case, by a constraint the check does not know.
+SILENCED_SYSTEM_CHECKS = ["auth.W004"]
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.ScryptPasswordHasher",
