@@ -22,7 +22,7 @@ MOST_MESSAGES = 200
 @page(Action.READ)
 def inbox(request):
     """The list, with no conversation open."""
-    return render(request, "inbox/inbox.html", _listed(request))
+    return render(request, "inbox/inbox.html", {**_listed(request), "section": "inbox"})
 
 
 @require_GET
@@ -30,7 +30,7 @@ def inbox(request):
 def conversation(request, pk: int):
     """The same page with a conversation open: an address to send to a colleague."""
     opened = _opened(request, pk)
-    return render(request, "inbox/inbox.html", {**opened, **_listed(request)})
+    return render(request, "inbox/inbox.html", {**opened, **_listed(request), "section": "inbox"})
 
 
 @require_GET

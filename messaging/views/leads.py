@@ -31,7 +31,7 @@ def leads(request):
         return HttpResponseBadRequest("after")
     found = queries.leads(after, text=text)
     template = "leads/rows.html" if request.htmx else "leads/leads.html"
-    context = {"rows": found.rows, "next": found.next, "text": text, "is_first_page": after is None}
+    context = {"rows": found.rows, "next": found.next, "text": text, "is_first_page": after is None, "section": "leads"}
     return render(request, template, context)
 
 
@@ -133,6 +133,7 @@ def _lead_or_404(pk: int) -> Lead:
 
 def _about(found: Lead) -> dict:
     return {
+        "section": "leads",
         "lead": found,
         "identities": found.identities.order_by("pk"),
         "conversations": found.conversations.select_related("assignee").order_by(

@@ -1,0 +1,226 @@
+"""How leads, times, kinds and outcomes are put into words."""
+
+import phonenumbers
+from django import template
+from django.utils import formats, timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from messaging.events import Kind
+from messaging.models import Message
+from messaging.providers.base import Blame
+from messaging.views import showing
+from tenants.models import ProviderInstance
+
+register = template.Library()
+
+Status = Message.Status
+
+KIND_WORDS = {
+    Kind.IMAGE: gettext_lazy("Picture"),
+    Kind.VIDEO: gettext_lazy("Video"),
+    Kind.AUDIO: gettext_lazy("Audio file"),
+    Kind.VOICE: gettext_lazy("Voice message"),
+    Kind.DOCUMENT: gettext_lazy("Document"),
+    Kind.STICKER: gettext_lazy("Sticker"),
+    Kind.LOCATION: gettext_lazy("Location"),
+    Kind.CONTACT: gettext_lazy("Contact card"),
+    Kind.POLL: gettext_lazy("Poll"),
+    Kind.REACTION: gettext_lazy("Reaction"),
+    Kind.PLACEHOLDER: gettext_lazy("A message that cannot be shown here yet"),
+}
+
+TICKS = {
+    Status.QUEUED: ("clock", gettext_lazy("Waiting to be sent")),
+    Status.SENDING: ("send", gettext_lazy("Being sent")),
+    Status.UNKNOWN: ("question", gettext_lazy("Perhaps sent")),
+    Status.SENT: ("check", gettext_lazy("Sent")),
+    Status.DELIVERED: ("checks", gettext_lazy("Delivered")),
+    Status.READ: ("checks", gettext_lazy("Read")),
+    Status.PLAYED: ("checks", gettext_lazy("Played")),
+    Status.FAILED: ("alert", gettext_lazy("Not sent")),
+}
+
+BLAMES = {
+    Blame.RECIPIENT: gettext_lazy("This recipient cannot be reached at this address."),
+    Blame.MESSAGE: gettext_lazy("The text was not accepted. Change it and send it again."),
+    Blame.ACCOUNT: gettext_lazy(
+        "Your number may not send at the moment. An administrator can check its connection."
+    ),
+    Blame.PROVIDER: gettext_lazy("The message service did not take it. Try again in a moment."),
+}
+
+ORIGINS = {
+    Message.Origin.PERSON: gettext_lazy("Somebody who left the team"),
+    Message.Origin.AUTOMATION: gettext_lazy("Automatic message"),
+    Message.Origin.CAMPAIGN: gettext_lazy("Campaign"),
+    Message.Origin.API: gettext_lazy("Sent by a program"),
+    Message.Origin.PHONE: gettext_lazy("Written on the phone"),
+    Message.Origin.CRM: gettext_lazy("Sent from the CRM"),
+}
+
+DOWN = {
+    ProviderInstance.State.DISCONNECTED: gettext_lazy(
+        "This number is disconnected: your messages wait until it is back."
+    ),
+    ProviderInstance.State.PENDING: gettext_lazy(
+        "This number is not connected yet: your messages wait until it is."
+    ),
+    ProviderInstance.State.CONFLICT: gettext_lazy(
+        "This number is in use elsewhere: your messages may have to wait."
+    ),
+    ProviderInstance.State.BLOCKED: gettext_lazy(
+        "This number is blocked: nothing can be sent from it at the moment."
+    ),
+}
+
+
+@register.filter
+def pretty(address: str) -> str:
+    """A number with its groups, anything else as it is."""
+    if not address.startswith("+"):
+        return address
+    try:
+        number = phonenumbers.parse(address)
+    except phonenumbers.NumberParseException:
+        return address
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
+@register.filter
+def named(conversation) -> str:
+    """Who a conversation is with: the lead's name, else the address it is reached at."""
+    return conversation.lead.name or pretty(conversation.peer)
+
+
+@register.filter
+def lead_named(lead) -> str:
+    """A lead's name, else an address, else its number among the leads."""
+    if lead.name:
+        return lead.name
+    identity = next(iter(lead.identities.all()), None)
+    return pretty(identity.value) if identity else str(lead)
+
+
+@register.filter
+def initials(name) -> str:
+    """One or two letters for a round picture; nothing where the name has no letters."""
+    words = [word for word in str(name).split() if word[0].isalpha()]
+    return "".join(word[0] for word in (words[:1] + words[-1:] if len(words) > 1 else words))
+
+
+@register.filter
+def number_name(numbers, instance_id) -> str:
+    """What the team calls one of its numbers."""
+    number = numbers.get(instance_id)
+    return called(number) if number else _("a number that was removed")
+
+
+@register.filter
+def called(number) -> str:
+    """A number's label, else the number itself."""
+    return number.label or pretty(number.address)
+
+
+@register.filter
+def why_down(number) -> str:
+    """What a number that is not connected means for whoever writes."""
+    return DOWN.get(number.state, "")
+
+
+@register.filter
+def up_to_99(count: int) -> str:
+    """A count that keeps its place: 99+ from a hundred on."""
+    return str(count) if count < 100 else "99+"
+
+
+@register.simple_tag
+def when(moment):
+    """How long ago, up to a day; then the date. The whole of it on hover."""
+    local = timezone.localtime(moment)
+    return format_html(
+        '<time datetime="{}" title="{}" data-relative>{}</time>',
+        local.isoformat(),
+        full(moment),
+        _ago(moment) or _short_date(local),
+    )
+
+
+@register.filter
+def full(moment) -> str:
+    """Day and time, in the tenant's time zone."""
+    return formats.date_format(timezone.localtime(moment), "DATETIME_FORMAT")
+
+
+@register.filter
+def day_name(day) -> str:
+    """Today, yesterday, else the weekday and the date."""
+    days = (timezone.localdate() - day).days
+    if days in (0, 1):
+        return (_("Today"), _("Yesterday"))[days]
+    # Translators: a date format of Django, for the line between two days of a conversation.
+    this_year, other_year = _("l, F j"), _("l, F j, Y")
+    written = formats.date_format(day, this_year if days < 300 else other_year)
+    return written[:1].upper() + written[1:]
+
+
+@register.filter
+def kind_word(kind: str) -> str:
+    """What a message that is no text is; unknown kinds are said to be so."""
+    return KIND_WORDS.get(kind, KIND_WORDS[Kind.PLACEHOLDER])
+
+
+@register.filter
+def kind_icon(kind: str) -> str:
+    return str(kind) if kind in KIND_WORDS else "placeholder"
+
+
+@register.filter
+def tick_icon(status: str) -> str:
+    return TICKS[status][0] if status in TICKS else "clock"
+
+
+@register.filter
+def tick_word(status: str) -> str:
+    return TICKS[status][1] if status in TICKS else status
+
+
+@register.filter
+def why_failed(message) -> str:
+    """What to make of a failure, by whose fault it is."""
+    return BLAMES.get(message.error_blame, BLAMES[Blame.PROVIDER])
+
+
+@register.filter
+def author(message) -> str:
+    """Who wrote one of our messages: a person, or where it came from."""
+    return str(message.by) if message.by else ORIGINS.get(message.origin, "")
+
+
+@register.filter
+def identity_icon(identity) -> str:
+    return showing.address_icon(identity.kind)
+
+
+@register.filter
+def row_order(conversation) -> int:
+    return showing.row_order(conversation)
+
+
+def _ago(moment) -> str:
+    seconds = (timezone.now() - moment).total_seconds()
+    if seconds < 60:
+        return _("now")
+    if seconds < 3600:
+        return _("%(count)d min ago") % {"count": seconds // 60}
+    if seconds < 24 * 3600:
+        return _("%(count)d h ago") % {"count": seconds // 3600}
+    return ""
+
+
+def _short_date(local) -> str:
+    # Translators: date formats of Django, for lists.
+    recent, old = _("M j"), _("M j, Y")
+    is_recent = (timezone.localtime() - local).days < 300
+    return formats.date_format(local, recent if is_recent else old)
