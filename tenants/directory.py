@@ -14,6 +14,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from tenants.models import Domain, ProviderInstance, SlugAlias, Tenant, TenantHistory
+from tenants.models.tenants import SLUG
 
 FRESH_SECONDS = 0.5
 LARGEST = 20_000
@@ -147,6 +148,8 @@ def whose(text: str) -> list[ProviderInstance]:
 
 
 def _load_slug(slug: str) -> Tenant | None:
+    if not SLUG.match(slug):
+        return None
     tenant = Tenant.objects.filter(slug__iexact=slug).first()
     if tenant:
         return tenant
