@@ -1,0 +1,72 @@
+"""The live socket: joins the tenant's group, forwards what is published, answers pings."""
+
+import asyncio
+import contextlib
+
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+
+from messaging import realtime
+
+NOT_SIGNED_IN = 4401
+NO_LONGER_WELCOME = 4403
+RECHECK_SECONDS = 30
+
+
+class LiveConsumer(AsyncJsonWebsocketConsumer):
+    """One open page. Who it is and in which tenant was decided before it got here."""
+
+    tenant_group: str | None = None
+    guard: asyncio.Task | None = None
+
+    async def connect(self) -> None:
+        """Join the tenant's group, or close with a code that says: sign in."""
+        tenant, user = self.scope.get("tenant"), self.scope.get("user")
+        # Accepted first: a browser is told a close code only by a socket that was open.
+        await self.accept()
+        if tenant is None or user is None or not user.is_authenticated:
+            await self.close(NOT_SIGNED_IN)
+            return
+        group = realtime.group_of(tenant.number)
+        await self.channel_layer.group_add(group, self.channel_name)
+        self.tenant_group = group
+        self.guard = asyncio.create_task(self._leave_when_unwelcome())
+
+    async def disconnect(self, code: int) -> None:
+        """Leave the group."""
+        if self.guard is not None:
+            self.guard.cancel()
+        if self.tenant_group is not None:
+            await self.channel_layer.group_discard(self.tenant_group, self.channel_name)
+
+    async def receive_json(self, content, **kwargs) -> None:
+        """A ping is answered; nothing else is expected from a page."""
+        if isinstance(content, dict) and content.get("type") == "ping":
+            await self.send_json({"type": "pong"})
+
+    @classmethod
+    async def decode_json(cls, text_data: str):
+        """What cannot be read is nothing, not the end of the socket."""
+        with contextlib.suppress(ValueError, RecursionError):
+            return await super().decode_json(text_data)
+        return None
+
+    async def receive(self, text_data=None, bytes_data=None, **kwargs) -> None:
+        """Text only; bytes are nothing we speak."""
+        if text_data:
+            await super().receive(text_data=text_data, **kwargs)
+
+    async def tenant_event(self, event: dict) -> None:
+        """Something changed in the tenant: hand it on as it is, ids only."""
+        await self.send_json(event)
+
+    async def resync(self, event: dict) -> None:
+        """Something may have been missed: the page fetches again what it shows."""
+        await self.send_json({"type": "resync"})
+
+    async def _leave_when_unwelcome(self) -> None:
+        still_welcome = self.scope.get("still_welcome")
+        while still_welcome is not None:
+            await asyncio.sleep(RECHECK_SECONDS)
+            if not await still_welcome():
+                await self.close(NO_LONGER_WELCOME)
+                return

@@ -1,0 +1,127 @@
+// Writing an answer: what is typed is kept until the server has it.
+
+import { mergeHtml, openedId, showPending } from "./conversation.js";
+import { fetchPiece } from "./fetching.js";
+import { words } from "./words.js";
+
+const form = () => document.getElementById("composer");
+const field = () => document.getElementById("composer-text");
+const problem = () => document.getElementById("composer-problem");
+const draftKey = (id) => `${document.body.dataset.draft}.${id}`;
+
+// One after the other: two quick answers arrive in the order they were written.
+let sending = Promise.resolve();
+// A failed attempt's text and reference: the same text again is the same message.
+const attempts = new Map();
+
+/** Bring the draft back and listen. */
+export function begin() {
+  if (!form()) return;
+  field().value = read(draftKey(openedId()));
+  grow();
+  field().addEventListener("input", () => {
+    keep(draftKey(openedId()), field().value);
+    grow();
+  });
+  field().addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    submit();
+  });
+  form().addEventListener("submit", (event) => {
+    event.preventDefault();
+    submit();
+  });
+}
+
+/** Put the focus where one writes. */
+export function focus() {
+  field()?.focus();
+}
+
+function submit() {
+  const text = field().value;
+  if (!text.trim()) return focus();
+  const id = openedId();
+  const attempt = { id, url: form().action, text, reference: referenceFor(id, text) };
+  const bubble = showPending(text, attempt.reference);
+  // Kept until the server has it, so that a page that closes meanwhile loses nothing.
+  keep(draftKey(id), text);
+  field().value = "";
+  problem().replaceChildren();
+  grow();
+  focus();
+  sending = sending.then(() => deliver(attempt, bubble));
+}
+
+async function deliver(attempt, bubble) {
+  const body = new FormData();
+  body.set("text", attempt.text);
+  body.set("reference", attempt.reference);
+  const piece = await fetchPiece(attempt.url, { method: "POST", body });
+  if (!piece.ok) return giveBack(attempt, bubble, piece);
+  attempts.delete(attempt.id);
+  if (read(draftKey(attempt.id)) === attempt.text) keep(draftKey(attempt.id), "");
+  if (openedId() === attempt.id) mergeHtml(piece.html);
+  bubble.remove();
+  document.dispatchEvent(new CustomEvent("changed", { detail: { conversation: attempt.id } }));
+}
+
+function giveBack(attempt, bubble, piece) {
+  bubble.remove();
+  attempts.set(attempt.id, attempt);
+  const isHere = openedId() === attempt.id && field();
+  const typedSince = isHere ? field().value : read(draftKey(attempt.id));
+  const text = typedSince && typedSince !== attempt.text ? `${attempt.text}\n${typedSince}` : attempt.text;
+  keep(draftKey(attempt.id), text);
+  if (!isHere) return;
+  field().value = text;
+  grow();
+  explain(piece);
+}
+
+function explain(piece) {
+  if (piece.status === 422) {
+    problem().innerHTML = piece.html;
+    return;
+  }
+  const line = document.createElement("p");
+  line.className = "problem";
+  line.textContent = piece.status === 403 ? words.forbidden : words.unsent;
+  problem().replaceChildren(line);
+}
+
+function referenceFor(id, text) {
+  const failed = attempts.get(id);
+  return failed?.text === text ? failed.reference : newReference();
+}
+
+function newReference() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function grow() {
+  if (CSS.supports("field-sizing", "content")) return;
+  field().style.height = "auto";
+  field().style.height = `${Math.min(field().scrollHeight + 2, 200)}px`;
+}
+
+function keep(key, text) {
+  try {
+    if (text) localStorage.setItem(key, text);
+    else localStorage.removeItem(key);
+  } catch {
+    // A browser without storage still sends; it only forgets drafts.
+  }
+}
+
+function read(key) {
+  try {
+    return localStorage.getItem(key) ?? "";
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,221 @@
+// The open conversation: bubbles kept sorted and grouped, the scroll position kept.
+
+import { elementsOf, fetchPiece, fill } from "./fetching.js";
+
+const TOGETHER_US = 5 * 60 * 1_000_000;
+const AT_BOTTOM_PX = 48;
+
+const pane = () => document.getElementById("pane");
+const messages = () => document.getElementById("messages");
+const scroller = () => document.getElementById("message-scroll");
+const bubbles = () => [...messages().querySelectorAll(":scope > [data-message]")];
+const bubbleOf = (id) => messages().querySelector(`:scope > [data-message="${id}"]`);
+
+let watcher;
+
+/** The id of the open conversation, or null. */
+export const openedId = () => messages()?.dataset.of ?? null;
+
+/** Whether this person may answer here, and so mark it read. */
+export const mayAnswer = () => Boolean(document.getElementById("composer"));
+
+/** Load a conversation into the pane. Answers whether it is shown. */
+export async function load(id, view) {
+  pane().replaceChildren(document.getElementById("skeleton").content.cloneNode(true));
+  const piece = await fetchPiece(`/inbox/${id}/pane/?view=${view}`);
+  if (piece.status === 404 || piece.status === 403) {
+    location.assign(`/inbox/${id}/`);
+    return false;
+  }
+  if (!piece.ok) {
+    showFailure(() => load(id, view).then((shown) => shown && announceOpened()));
+    return false;
+  }
+  fill(pane(), piece.html);
+  return true;
+}
+
+/** Prepare what was just put into the pane: newest in sight, earlier ones on the way up. */
+export function begin() {
+  if (!messages()) return;
+  toBottom();
+  watchForOlder();
+  scroller().addEventListener("scroll", () => isAtBottom() && hideChip(), { passive: true });
+  document.getElementById("new-messages")?.addEventListener("click", () => {
+    toBottom();
+    hideChip();
+  });
+}
+
+/** Nothing is open. */
+export function clear() {
+  pane().replaceChildren(document.getElementById("nothing-open").content.cloneNode(true));
+}
+
+/** Fetch one message and put it where it belongs. Answers the bubble when it is new. */
+export async function refreshMessage(id) {
+  const conversation = openedId();
+  const piece = await fetchPiece(`/messages/${id}/`);
+  if (conversation !== openedId()) return null;
+  if (piece.status === 404) bubbleOf(id)?.remove();
+  if (!piece.ok) return null;
+  const [bubble] = elementsOf(piece.html, "[data-message]");
+  return bubble ? (merge([bubble])[0] ?? null) : null;
+}
+
+/** Fetch as many messages as are on screen and bring them in line. Answers the new ones. */
+export async function refreshMessages() {
+  const conversation = openedId();
+  const count = Math.max(bubbles().length, 30);
+  const piece = await fetchPiece(`/inbox/${conversation}/messages/?count=${count}`);
+  if (!piece.ok || conversation !== openedId()) return [];
+  return merge(elementsOf(piece.html, "[data-message]"));
+}
+
+/** Fetch what stands above the messages. */
+export async function refreshHead(view) {
+  const conversation = openedId();
+  const piece = await fetchPiece(`/inbox/${conversation}/head/?view=${view}`);
+  const head = document.getElementById("pane-head");
+  if (!piece.ok || conversation !== openedId() || !head) return;
+  const [fresh] = elementsOf(piece.html, "#pane-head");
+  if (!fresh || fresh.isEqualNode(head) || head.contains(document.activeElement)) return;
+  head.replaceWith(fresh);
+  window.htmx?.process(fresh);
+}
+
+/** Show what is being sent, before the server has it. */
+export function showPending(text, reference) {
+  const bubble = document
+    .getElementById("pending-message")
+    .content.firstElementChild.cloneNode(true);
+  bubble.dataset.reference = reference;
+  bubble.querySelector(".text").textContent = text;
+  messages().querySelector("[data-empty]")?.remove();
+  messages().append(bubble);
+  toBottom();
+  return bubble;
+}
+
+/** Put a message's html where it belongs. */
+export function mergeHtml(html) {
+  return merge(elementsOf(html, "[data-message]"));
+}
+
+/** Draw groups and day lines anew, after bubbles came, went or changed. */
+export function regroup() {
+  if (!messages()) return;
+  let earlier = null;
+  for (const bubble of bubbles()) {
+    const joins = earlier !== null && together(earlier, bubble);
+    bubble.classList.toggle("first-of-day", earlier?.dataset.day !== bubble.dataset.day);
+    bubble.classList.toggle("begins", !joins);
+    earlier?.classList.toggle("ends", !joins);
+    earlier = bubble;
+  }
+  earlier?.classList.add("ends");
+}
+
+function announceOpened() {
+  document.dispatchEvent(new CustomEvent("conversation-opened"));
+}
+
+function merge(fresh) {
+  const wasAtBottom = isAtBottom();
+  const keep = distanceFromEnd();
+  const arrived = fresh.filter(place);
+  regroup();
+  if (wasAtBottom) toBottom();
+  else if (arrived.some((bubble) => !bubble.nextElementSibling)) showChip();
+  else scroller().scrollTop = scroller().scrollHeight - keep;
+  return arrived;
+}
+
+function place(bubble) {
+  const old = bubbleOf(bubble.dataset.message);
+  if (old && sameContent(old, bubble)) return false;
+  messages().querySelector("[data-empty]")?.remove();
+  messages().querySelector(`.pending[data-reference="${bubble.dataset.reference}"]`)?.remove();
+  if (old && old.dataset.at === bubble.dataset.at) old.replaceWith(bubble);
+  else {
+    old?.remove();
+    const next = bubbles().find((each) => isEarlier(bubble, each));
+    messages().insertBefore(bubble, next ?? messages().querySelector(":scope > .pending"));
+  }
+  window.htmx?.process(bubble);
+  return !old;
+}
+
+function sameContent(old, fresh) {
+  return (
+    old.dataset.status === fresh.dataset.status &&
+    old.dataset.at === fresh.dataset.at &&
+    old.innerHTML === fresh.innerHTML
+  );
+}
+
+function isEarlier(one, other) {
+  const [a, b] = [Number(one.dataset.at), Number(other.dataset.at)];
+  return a !== b ? a < b : Number(one.dataset.message) < Number(other.dataset.message);
+}
+
+function together(earlier, later) {
+  return (
+    earlier.dataset.sender === later.dataset.sender &&
+    earlier.dataset.day === later.dataset.day &&
+    Number(later.dataset.at) - Number(earlier.dataset.at) < TOGETHER_US
+  );
+}
+
+function watchForOlder() {
+  watcher?.disconnect();
+  const marker = messages().querySelector(":scope > [data-older]");
+  if (!marker) return;
+  marker.querySelector("button").addEventListener("click", () => loadOlder(marker));
+  watcher = new IntersectionObserver(
+    (seen) => seen.some((each) => each.isIntersecting) && loadOlder(marker),
+    { root: scroller(), rootMargin: "200px 0px 0px" },
+  );
+  watcher.observe(marker);
+}
+
+async function loadOlder(marker) {
+  if (marker.dataset.loading) return;
+  marker.dataset.loading = "yes";
+  const conversation = openedId();
+  const piece = await fetchPiece(marker.dataset.older);
+  if (conversation !== openedId()) return;
+  delete marker.dataset.loading;
+  if (!piece.ok) return;
+  const keep = distanceFromEnd();
+  const older = elementsOf(piece.html, "[data-message], [data-older]");
+  const known = older.filter((each) => !each.dataset.message || !bubbleOf(each.dataset.message));
+  marker.replaceWith(...known);
+  known.forEach((each) => window.htmx?.process(each));
+  regroup();
+  scroller().scrollTop = scroller().scrollHeight - keep;
+  watchForOlder();
+}
+
+const distanceFromEnd = () => scroller().scrollHeight - scroller().scrollTop;
+const isAtBottom = () => distanceFromEnd() - scroller().clientHeight < AT_BOTTOM_PX;
+
+function toBottom() {
+  scroller().scrollTop = scroller().scrollHeight;
+}
+
+function showChip() {
+  const chip = document.getElementById("new-messages");
+  if (chip) chip.hidden = false;
+}
+
+function hideChip() {
+  const chip = document.getElementById("new-messages");
+  if (chip) chip.hidden = true;
+}
+
+function showFailure(again) {
+  const failure = document.getElementById("loading-failed").content.cloneNode(true);
+  failure.querySelector("[data-retry-load]").addEventListener("click", again);
+  pane().replaceChildren(failure);
+}

@@ -1,0 +1,42 @@
+// Asking the server for pieces of a page.
+
+const PATIENCE_MS = 15_000;
+
+export const SIGNED_OUT = "signed-out";
+
+/** A piece of a page. `status` is 0 where the server could not be reached. */
+export async function fetchPiece(url, { method = "GET", body } = {}) {
+  try {
+    const response = await fetch(url, {
+      method,
+      body,
+      credentials: "same-origin",
+      headers: { "HX-Request": "true", "X-CSRFToken": document.body.dataset.csrf },
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    });
+    const html = response.status === 204 ? "" : await response.text();
+    if (response.status === 401) document.dispatchEvent(new CustomEvent(SIGNED_OUT));
+    tellUnread(response.headers.get("X-Unread"));
+    return { ok: response.ok, status: response.status, html };
+  } catch {
+    return { ok: false, status: 0, html: "" };
+  }
+}
+
+/** The elements of a piece, not yet in the page. */
+export function elementsOf(html, selector) {
+  const holder = document.createElement("template");
+  holder.innerHTML = html;
+  return [...holder.content.querySelectorAll(selector)];
+}
+
+/** Put html into an element and wake what htmx looks after in it. */
+export function fill(element, html) {
+  element.innerHTML = html;
+  window.htmx?.process(element);
+}
+
+function tellUnread(count) {
+  if (count === null) return;
+  document.dispatchEvent(new CustomEvent("unread", { detail: Number(count) }));
+}

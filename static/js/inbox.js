@@ -1,0 +1,150 @@
+// The inbox page: its address says which view and which conversation; everything follows it.
+
+import * as composer from "./composer.js";
+import * as conversation from "./conversation.js";
+import { fetchPiece } from "./fetching.js";
+import * as list from "./list.js";
+import * as panel from "./panel.js";
+
+const GATHER_MS = 120;
+const MANY = 10;
+
+const inbox = () => document.querySelector(".inbox");
+const waiting = { conversations: new Set(), messages: new Set() };
+let gathering = null;
+let wanted = 0;
+
+/** Whether this page is the inbox. */
+export const isHere = () => Boolean(inbox());
+
+export function begin() {
+  settle();
+  document.addEventListener("click", follow);
+  document.addEventListener("conversation-opened", settle);
+  document.addEventListener("visibilitychange", () => document.hidden || read());
+  document.body.addEventListener("htmx:afterSettle", () => conversation.regroup());
+  document.body.addEventListener("htmx:afterSwap", () => list.markOpened(conversation.openedId()));
+  window.addEventListener("popstate", () => show(new URL(location.href)));
+}
+
+/** Go to an address of the inbox without leaving the page. */
+export function go(url) {
+  history.pushState(null, "", url);
+  return show(url);
+}
+
+/** One step back: from the conversation to the list. */
+export function stepBack() {
+  const id = conversation.openedId();
+  if (!id) return;
+  go(new URL(`/?view=${list.currentView()}`, location.href));
+  list.focusRow(id);
+}
+
+/** Something changed: gather for a moment, then fetch each thing once. */
+export function changed({ conversation: id, message }) {
+  if (!id) return;
+  waiting.conversations.add(String(id));
+  if (message && String(id) === conversation.openedId()) waiting.messages.add(String(message));
+  gathering ??= setTimeout(fetchChanged, GATHER_MS);
+}
+
+/** Fetch everything on screen: something may have been missed. */
+export async function refreshAll() {
+  const id = conversation.openedId();
+  const jobs = [list.refreshList(id)];
+  if (id) {
+    jobs.push(arrive(conversation.refreshMessages()));
+    jobs.push(conversation.refreshHead(list.currentView()));
+    panel.refresh();
+  }
+  await Promise.all(jobs);
+}
+
+async function fetchChanged() {
+  gathering = null;
+  const conversations = [...waiting.conversations];
+  const messages = [...waiting.messages];
+  waiting.conversations.clear();
+  waiting.messages.clear();
+  const opened = conversation.openedId();
+  if (messages.length > MANY) await arrive(conversation.refreshMessages());
+  else await Promise.all(messages.map((id) => arrive(one(conversation.refreshMessage(id)))));
+  if (opened && conversations.includes(opened)) conversation.refreshHead(list.currentView());
+  if (conversations.length > MANY) list.refreshList(opened);
+  else conversations.forEach((id) => list.refreshRow(id, opened));
+}
+
+const one = async (promise) => [await promise].filter(Boolean);
+
+async function arrive(promise) {
+  const received = (await promise).filter((bubble) => bubble.classList.contains("in"));
+  if (!received.length) return;
+  announce(received[received.length - 1]);
+  // Before the row is fetched, so that no unread mark flashes beside what is being read.
+  await read();
+}
+
+function announce(bubble) {
+  const text = bubble.querySelector(".text, .kind, .tombstone")?.textContent ?? "";
+  const name = document.querySelector("#pane-head h2")?.textContent.trim() ?? "";
+  document.getElementById("announcer").textContent = `${name}: ${text.trim()}`;
+}
+
+async function read() {
+  const id = conversation.openedId();
+  if (!id || document.hidden || !conversation.mayAnswer()) return;
+  await fetchPiece(`/inbox/${id}/read/`, { method: "POST" });
+}
+
+function follow(event) {
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  const link = event.target.closest(".tabs a, #conversation-list a.row, #lead-panel .mini-rows a, [data-back]");
+  if (!link) return;
+  event.preventDefault();
+  if (link.matches(".tabs a")) return go(tabAddress(link.dataset.view));
+  const id = conversation.openedId();
+  const shown = go(new URL(link.href));
+  if (link.matches("[data-back]")) list.focusRow(id);
+  return shown;
+}
+
+function tabAddress(view) {
+  const id = conversation.openedId();
+  return new URL(id ? `/inbox/${id}/?view=${view}` : `/?view=${view}`, location.href);
+}
+
+async function show(url) {
+  const id = url.pathname.match(/^\/inbox\/(\d+)\/$/)?.[1] ?? null;
+  const view = url.searchParams.get("view") ?? "all";
+  const turn = ++wanted;
+  inbox().dataset.open = id ? "conversation" : "list";
+  list.markOpened(id);
+  if (view !== list.currentView()) list.showView(view, id);
+  if (id === conversation.openedId()) return;
+  if (!id) return close();
+  const shown = await conversation.load(id, view);
+  // Somebody was quicker than the line and has opened another one since.
+  if (shown && turn === wanted) settle();
+}
+
+function close() {
+  conversation.clear();
+  panel.follow();
+  title();
+}
+
+function settle() {
+  conversation.begin();
+  composer.begin();
+  panel.follow();
+  list.markOpened(conversation.openedId());
+  if (conversation.openedId()) list.refreshRow(conversation.openedId(), conversation.openedId());
+  title();
+}
+
+function title() {
+  const name = document.querySelector("#pane-head h2")?.textContent.trim();
+  const fallback = document.querySelector(".list-column h1").textContent;
+  document.dispatchEvent(new CustomEvent("titled", { detail: name || fallback }));
+}

@@ -1,0 +1,58 @@
+// The keyboard: one letter each, silent while somebody writes or a dialog is open.
+
+import * as composer from "./composer.js";
+import * as dialogs from "./dialogs.js";
+import * as inbox from "./inbox.js";
+import * as list from "./list.js";
+import * as panel from "./panel.js";
+
+const CHORD_MS = 1_500;
+const WRITING = "input, textarea, select, [contenteditable]";
+
+const PLAIN = {
+  j: () => inbox.isHere() && list.step(1),
+  k: () => inbox.isHere() && list.step(-1),
+  r: () => composer.focus(),
+  a: () => document.querySelector("[data-assign]")?.click(),
+  e: () => document.querySelector("#pane-head [data-close]")?.click(),
+  "?": () => dialogs.showHelp(),
+};
+
+const AFTER_G = {
+  i: () => location.assign("/"),
+  l: () => location.assign("/leads/"),
+};
+
+let goUntil = 0;
+
+export function begin() {
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || dialogs.isOpen()) return;
+    if (event.key === "Escape") return stepBack(event);
+    if (event.target.closest?.(WRITING)) return;
+    const action = actionOf(event.key);
+    if (!action) return;
+    event.preventDefault();
+    action();
+  });
+}
+
+function actionOf(key) {
+  const afterG = Date.now() < goUntil ? AFTER_G[key] : undefined;
+  goUntil = key === "g" ? Date.now() + CHORD_MS : 0;
+  return afterG ?? PLAIN[key];
+}
+
+function stepBack(event) {
+  const menu = document.querySelector("details.menu[open]");
+  if (menu) {
+    menu.open = false;
+    return menu.querySelector("summary").focus();
+  }
+  if (panel.stepBack()) return;
+  if (event.target.closest?.(WRITING)) {
+    event.target.blur();
+    return document.getElementById("message-scroll")?.focus();
+  }
+  if (inbox.isHere()) inbox.stepBack();
+}

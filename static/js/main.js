@@ -1,0 +1,86 @@
+// Starts what every page of the team has.
+
+import * as dialogs from "./dialogs.js";
+import { fetchPiece, SIGNED_OUT } from "./fetching.js";
+import * as inbox from "./inbox.js";
+import * as keys from "./keys.js";
+import { keepLive } from "./live.js";
+import * as panel from "./panel.js";
+import * as toasts from "./toasts.js";
+import { refreshTimes } from "./words.js";
+
+const TIMES_MS = 30_000;
+// A page that has just opened connects in silence; a bar for a moment would only flicker.
+const QUIET_MS = 2_000;
+
+const product = document.title.split(" · ").pop();
+let name = document.title.split(" · ").slice(0, -1).join(" · ");
+let unread = Number.parseInt(document.querySelector("[data-unread] span").textContent, 10) || 0;
+
+toasts.begin();
+dialogs.begin();
+panel.begin();
+keys.begin();
+menus();
+document.addEventListener("unread", (event) => showUnread(event.detail));
+document.addEventListener("titled", (event) => {
+  name = event.detail;
+  showTitle();
+});
+document.addEventListener(SIGNED_OUT, () => showState("refused"));
+document.addEventListener("changed", (event) => changed(event.detail));
+document.body.addEventListener("htmx:configRequest", rememberSearch);
+showTitle();
+if (inbox.isHere()) inbox.begin();
+keepLive({
+  path: document.body.dataset.livePath,
+  onEvent: changed,
+  onStale: () => (inbox.isHere() ? inbox.refreshAll() : fetchPiece("/unread/")),
+  onState: showState,
+});
+setInterval(refreshTimes, TIMES_MS);
+setTimeout(() => document.getElementById("live-state").setAttribute("data-shown", ""), QUIET_MS);
+
+function changed(event) {
+  if (inbox.isHere()) inbox.changed(event);
+  else fetchPiece("/unread/");
+}
+
+function showState(state) {
+  document.getElementById("live-state").dataset.state = state;
+  document.body.dataset.live = state;
+  for (const word of document.querySelectorAll("[data-live-word]")) {
+    word.hidden = word.dataset.liveWord !== state;
+  }
+}
+
+function showUnread(count) {
+  unread = count;
+  const badge = document.querySelector("[data-unread]");
+  badge.hidden = count === 0;
+  badge.querySelector("span").textContent = said(count);
+  showTitle();
+}
+
+function showTitle() {
+  const page = name ? `${name} · ${product}` : product;
+  document.title = unread ? `(${said(unread)}) ${page}` : page;
+}
+
+function said(count) {
+  return count < 100 ? String(count) : "99+";
+}
+
+function menus() {
+  document.addEventListener("click", (event) => {
+    for (const menu of document.querySelectorAll("details.menu[open]")) {
+      if (!menu.contains(event.target)) menu.open = false;
+    }
+  });
+}
+
+function rememberSearch(event) {
+  if (!event.target.matches?.("[data-address]")) return;
+  const text = event.target.value.trim();
+  history.replaceState(null, "", text ? `?q=${encodeURIComponent(text)}` : location.pathname);
+}
