@@ -1,0 +1,12 @@
+"""The API of a tenant, below /api/ on its host."""
+
+from django.urls import include, path, re_path
+
+from tenants.api.views import TeamView, UnknownAddress
+
+urlpatterns = [
+    path("", include("tenants.api.urls")),
+    path("users/", TeamView.as_view(), name="api-users"),
+    path("", include("messaging.api.urls")),
+    re_path("", UnknownAddress.as_view()),
+]

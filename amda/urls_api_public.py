@@ -1,0 +1,11 @@
+"""The API of the public host itself: platform staff sign in here; vendors' programs name theirs
+with X-Tenant and get `urls_api` instead."""
+
+from django.urls import include, path, re_path
+
+from tenants.api.views import UnknownAddress
+
+urlpatterns = [
+    path("", include("tenants.api.urls")),
+    re_path("", UnknownAddress.as_view()),
+]

@@ -1,0 +1,250 @@
+"""What the API shows of leads, conversations and messages, and what it takes."""
+
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field, inline_serializer
+from rest_framework import serializers
+
+from messaging.models import Conversation, Lead, LeadIdentity, Message
+from messaging.providers import get as provider_of
+from messaging.queries import VIEWS, Cursor
+from tenants.accounts.models import User
+from tenants.api.paging import PageAsked
+from tenants.api.parsing import LARGEST_ID, Id, Text
+from tenants.models import ProviderInstance
+
+
+class CursorField(serializers.CharField):
+    """A place in a list, as a `next` address gives it."""
+
+    default_error_messages = {"invalid": _("This is no place in this list.")}
+
+    def __init__(self, **facts):
+        super().__init__(max_length=60, **facts)
+
+    def to_internal_value(self, data) -> Cursor:
+        try:
+            cursor = Cursor.read(super().to_internal_value(data))
+        except ValueError:
+            self.fail("invalid")
+        if cursor.id > LARGEST_ID:
+            self.fail("invalid")
+        return cursor
+
+
+class ConversationsAsked(PageAsked):
+    """Which conversations, and from where on."""
+
+    view = serializers.ChoiceField(VIEWS, default="all")
+    after = CursorField(required=False)
+
+
+class MessagesAsked(PageAsked):
+    """How far back in a conversation."""
+
+    before = CursorField(required=False)
+
+
+class LeadsAsked(PageAsked):
+    """Which leads: those whose name or address has `text`, older than the lead `after`."""
+
+    text = serializers.CharField(required=False, max_length=200)
+    after = serializers.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
+
+
+class Colleague(serializers.ModelSerializer):
+    """Somebody of the team, by name."""
+
+    name = serializers.CharField(source="__str__")
+
+    class Meta:
+        model = User
+        fields = ("id", "name")
+        read_only_fields = fields
+
+
+class IdentityOut(serializers.ModelSerializer):
+    """One way to reach a lead."""
+
+    kind = serializers.CharField()
+
+    class Meta:
+        model = LeadIdentity
+        fields = ("kind", "value")
+        read_only_fields = fields
+
+
+class LeadOut(serializers.ModelSerializer):
+    """A lead. `merged_into` is the lead that took its place, if one did."""
+
+    owner = Colleague(allow_null=True)
+    identities = IdentityOut(many=True)
+    merged_into = serializers.IntegerField(source="merged_into_id", allow_null=True)
+
+    class Meta:
+        model = Lead
+        fields = (
+            "id", "name", "note", "owner", "identities", "merged_into", "created_at", "updated_at",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
+class LeadName(serializers.ModelSerializer):
+    """A lead, by name."""
+
+    name = serializers.CharField(source="__str__")
+
+    class Meta:
+        model = Lead
+        fields = ("id", "name")
+        read_only_fields = fields
+
+
+class LastMessage(serializers.Serializer):
+    """The newest message of a conversation, as lists show it."""
+
+    id = serializers.IntegerField(source="last_message_id")
+    text = serializers.CharField(source="last_message_snippet")
+    direction = serializers.CharField(source="last_message_direction")
+    status = serializers.CharField(source="last_message_status")
+    sent_at = serializers.DateTimeField(source="last_message_at")
+
+
+class ConversationOut(serializers.ModelSerializer):
+    """A conversation; `last_message` is null while nothing was said."""
+
+    lead = LeadName()
+    instance = serializers.IntegerField(source="instance_id")
+    assignee = Colleague(allow_null=True)
+    state = serializers.CharField()
+    last_message = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Conversation
+        fields = (
+            "id", "lead", "instance", "provider", "medium", "peer", "is_group", "state", "assignee",
+            "unread_count", "last_message", "last_received_at", "window_ends_at", "closed_at",
+            "created_at",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    @extend_schema_field(LastMessage(allow_null=True))
+    def get_last_message(self, conversation: Conversation):
+        if conversation.last_message_id is None:
+            return None
+        return LastMessage(conversation).data
+
+
+class AttachmentOut(serializers.Serializer):
+    """A file a message brings."""
+
+    kind = serializers.CharField()
+    mime_type = serializers.CharField()
+    file_name = serializers.CharField()
+    size = serializers.IntegerField(allow_null=True)
+
+
+class SendFailure(serializers.Serializer):
+    """Why a message did not leave, and whose fault it is."""
+
+    code = serializers.CharField(source="error_code")
+    detail = serializers.CharField(source="error_detail")
+    blame = serializers.CharField(source="error_blame")
+
+
+class MessageOut(serializers.ModelSerializer):
+    """One thing said. `sent_at` is when it was said, `received_at` when we heard it.
+
+    `reply_to` is the `external_id` of the message it answers, "" where it answers none.
+    """
+
+    direction = serializers.CharField()
+    origin = serializers.CharField()
+    status = serializers.CharField()
+    lead = serializers.IntegerField(source="lead_id")
+    conversation = serializers.IntegerField(source="conversation_id")
+    instance = serializers.IntegerField(source="instance_id")
+    by = Colleague(allow_null=True)
+    attachments = AttachmentOut(many=True)
+    error = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Message
+        fields = (
+            "id", "direction", "medium", "provider", "origin", "kind", "text", "subject", "status",
+            "external_id", "reply_to", "sent_at", "received_at", "edited_at", "deleted_at", "lead",
+            "conversation", "instance", "by", "attachments", "error",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    @extend_schema_field(SendFailure(allow_null=True))
+    def get_error(self, message: Message):
+        return SendFailure(message).data if message.error_code else None
+
+
+class InstanceOut(serializers.ModelSerializer):
+    """A connection at a provider; never its secrets or settings."""
+
+    state = serializers.CharField()
+    medium = serializers.SerializerMethodField()
+
+    class Meta:
+        model = ProviderInstance
+        fields = ("id", "provider", "medium", "label", "address", "state")
+        read_only_fields = fields
+
+    def get_medium(self, instance: ProviderInstance) -> str:
+        return provider_of(instance.provider).medium
+
+
+class ConversationChange(serializers.Serializer):
+    """What to change of a conversation; what is not named stays."""
+
+    assignee = Id(required=False, allow_null=True)
+    state = serializers.ChoiceField(Conversation.State.choices, required=False)
+
+
+class Reply(serializers.Serializer):
+    """A text for a conversation; `reply_to` is the `external_id` of a message in it."""
+
+    text = Text(allow_blank=True)
+    reply_to = Text(required=False, max_length=200)
+
+
+class NewMessage(serializers.Serializer):
+    """A text for a lead, or for a phone number or e-mail address.
+
+    `instance` may be left out by whoever has only one.
+    """
+
+    lead = Id(required=False)
+    to = Text(required=False, max_length=254)
+    instance = Id(required=False)
+    text = Text(allow_blank=True)
+    subject = Text(required=False, allow_blank=True, max_length=250)
+
+
+class NewLead(serializers.Serializer):
+    """A lead to make, with the ways to reach it."""
+
+    name = Text(max_length=200)
+    phone = Text(required=False, max_length=40)
+    email = Text(required=False, max_length=254)
+
+
+class LeadChange(serializers.Serializer):
+    """What to change of a lead; what is not named stays."""
+
+    name = Text(required=False, max_length=200)
+    note = Text(required=False, allow_blank=True, max_length=20_000)
+    owner = Id(required=False, allow_null=True)
+
+
+def page_of(serializer: type[serializers.Serializer]):
+    """How a page of these is described."""
+    return inline_serializer(
+        f"{serializer.__name__.removesuffix('Out')}Page",
+        {
+            "results": serializer(many=True),
+            "next": serializers.URLField(allow_null=True),
+        },
+    )

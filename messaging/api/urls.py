@@ -1,0 +1,26 @@
+"""Leads, conversations and messages, below /api/ on a tenant's host."""
+
+from django.urls import path
+
+from messaging.api import views
+
+urlpatterns = [
+    path("conversations/", views.ConversationsView.as_view(), name="api-conversations"),
+    path("conversations/<int:pk>/", views.ConversationView.as_view(), name="api-conversation"),
+    path(
+        "conversations/<int:pk>/read/",
+        views.ConversationReadView.as_view(),
+        name="api-conversation-read",
+    ),
+    path(
+        "conversations/<int:pk>/messages/",
+        views.ConversationMessagesView.as_view(),
+        name="api-conversation-messages",
+    ),
+    path("messages/", views.MessagesView.as_view(), name="api-messages"),
+    path("messages/<int:pk>/", views.MessageView.as_view(), name="api-message"),
+    path("messages/<int:pk>/retry/", views.MessageRetryView.as_view(), name="api-message-retry"),
+    path("leads/", views.LeadsView.as_view(), name="api-leads"),
+    path("leads/<int:pk>/", views.LeadView.as_view(), name="api-lead"),
+    path("instances/", views.InstancesView.as_view(), name="api-instances"),
+]

@@ -1,0 +1,362 @@
+"""Leads, conversations and messages for programs; each view calls the verb its page calls."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.response import Response
+
+from messaging import addressing, conversing, outbox, queries
+from messaging.api import serializers as shapes
+from messaging.models import Conversation, Lead, Message
+from tenants import directory
+from tenants.accounts.models import User
+from tenants.api.errors import NotHere, Refusal
+from tenants.api.idempotency import once, reference_of
+from tenants.api.paging import PageById, page, rows_by_id
+from tenants.api.parsing import asked
+from tenants.api.schema import refusals
+from tenants.api.views import ApiView
+from tenants.context import current_number
+from tenants.models import ProviderInstance
+from tenants.permissions import Action, may
+
+# What the caller's request cannot be blamed for alone, or what is not there; the rest is a 400.
+STATUS_OF = {
+    "instance_ambiguous": status.HTTP_409_CONFLICT,
+    "instance_missing": status.HTTP_409_CONFLICT,
+    "instance_gone": status.HTTP_409_CONFLICT,
+    "instance_unknown": status.HTTP_404_NOT_FOUND,
+}
+
+
+class ConversationsView(ApiView):
+    """The inbox."""
+
+    actions = {"GET": Action.READ}
+
+    @extend_schema(
+        operation_id="conversations_list",
+        parameters=[shapes.ConversationsAsked],
+        responses={200: shapes.page_of(shapes.ConversationOut), **refusals(400)},
+    )
+    def get(self, request):
+        wanted = asked(shapes.ConversationsAsked, request.query_params)
+        found = queries.conversations(
+            request.user, wanted["view"], wanted.get("after"), wanted["limit"]
+        )
+        results = shapes.ConversationOut(found.rows, many=True).data
+        return page(request, results, "after", found.next)
+
+
+class ConversationView(ApiView):
+    """One conversation: look at it, hand it on, close it, bring it back."""
+
+    actions = {"GET": Action.READ, "PATCH": Action.READ}
+
+    @extend_schema(responses={200: shapes.ConversationOut, **refusals(404)})
+    def get(self, request, pk):
+        return Response(shapes.ConversationOut(_conversation(request, pk)).data)
+
+    @extend_schema(
+        request=shapes.ConversationChange,
+        responses={200: shapes.ConversationOut, **refusals(400, 404, 409, 422)},
+    )
+    @once
+    def patch(self, request, pk):
+        conversation = _conversation(request, pk)
+        wanted = asked(shapes.ConversationChange, request.data)
+        if "assignee" in wanted:
+            _require(request.user, Action.ASSIGN)
+            colleague = _colleague(wanted["assignee"], "assignee")
+            conversing.assign(conversation, to=colleague, by=request.user)
+        if "state" in wanted:
+            _require(request.user, Action.CLOSE)
+            _set_state(conversation, wanted["state"], by=request.user)
+        return Response(shapes.ConversationOut(conversation).data)
+
+
+class ConversationReadView(ApiView):
+    """Say that a conversation was read."""
+
+    actions = {"POST": Action.READ}
+
+    @extend_schema(request=None, responses={200: shapes.ConversationOut, **refusals(404, 409, 422)})
+    @once
+    def post(self, request, pk):
+        conversation = _conversation(request, pk)
+        conversing.mark_read(conversation)
+        return Response(shapes.ConversationOut(conversation).data)
+
+
+class ConversationMessagesView(ApiView):
+    """What was said in a conversation, newest first; and saying more."""
+
+    actions = {"GET": Action.READ, "POST": Action.REPLY}
+
+    @extend_schema(
+        operation_id="conversations_messages_list",
+        parameters=[shapes.MessagesAsked],
+        responses={200: shapes.page_of(shapes.MessageOut), **refusals(400, 404)},
+    )
+    def get(self, request, pk):
+        conversation = _conversation(request, pk)
+        wanted = asked(shapes.MessagesAsked, request.query_params)
+        found = queries.messages(conversation, wanted.get("before"), wanted["limit"])
+        return page(request, shapes.MessageOut(found.rows, many=True).data, "before", found.next)
+
+    @extend_schema(
+        request=shapes.Reply, responses={201: shapes.MessageOut, **refusals(400, 404, 409, 422)}
+    )
+    @once
+    def post(self, request, pk):
+        conversation = _conversation(request, pk)
+        wanted = asked(shapes.Reply, request.data)
+        quoted = wanted.get("reply_to", "")
+        if quoted and not conversation.messages.filter(external_id=quoted).exists():
+            raise NotHere("reply_to_unknown", "reply_to")
+        with _refusals_answered():
+            message = outbox.queue(
+                conversation,
+                wanted["text"],
+                origin=Message.Origin.API,
+                by=request.user,
+                reply_to=quoted,
+                reference=reference_of(request),
+            )
+        return Response(shapes.MessageOut(message).data, status=status.HTTP_201_CREATED)
+
+
+class MessagesView(ApiView):
+    """Write to anybody."""
+
+    actions = {"POST": Action.START}
+
+    @extend_schema(
+        request=shapes.NewMessage,
+        responses={201: shapes.MessageOut, **refusals(400, 404, 409, 422)},
+    )
+    @once
+    def post(self, request):
+        wanted = asked(shapes.NewMessage, request.data)
+        lead = _recipient(wanted)
+        with _refusals_answered():
+            message = outbox.start(
+                wanted.get("to", ""),
+                wanted["text"],
+                origin=Message.Origin.API,
+                instance_id=wanted.get("instance"),
+                lead=lead,
+                by=request.user,
+                subject=wanted.get("subject", ""),
+                reference=reference_of(request),
+            )
+        return Response(shapes.MessageOut(message).data, status=status.HTTP_201_CREATED)
+
+
+class MessageView(ApiView):
+    """One message."""
+
+    actions = {"GET": Action.READ}
+
+    @extend_schema(responses={200: shapes.MessageOut, **refusals(404)})
+    def get(self, request, pk):
+        return Response(shapes.MessageOut(_message(request, pk)).data)
+
+
+class MessageRetryView(ApiView):
+    """Send a failed message once more; any other message is left as it is."""
+
+    actions = {"POST": Action.REPLY}
+
+    @extend_schema(request=None, responses={200: shapes.MessageOut, **refusals(404, 409, 422)})
+    @once
+    def post(self, request, pk):
+        message = outbox.retry(_message(request, pk))
+        return Response(shapes.MessageOut(message).data)
+
+
+class LeadsView(ApiView):
+    """Leads, newest first; and making one."""
+
+    actions = {"GET": Action.READ, "POST": Action.EDIT_LEADS}
+
+    @extend_schema(
+        operation_id="leads_list",
+        parameters=[shapes.LeadsAsked],
+        responses={200: shapes.page_of(shapes.LeadOut), **refusals(400)},
+    )
+    def get(self, request):
+        wanted = asked(shapes.LeadsAsked, request.query_params)
+        found = queries.leads(wanted.get("after"), wanted["limit"], wanted.get("text", ""))
+        return page(request, shapes.LeadOut(found.rows, many=True).data, "after", found.next)
+
+    @extend_schema(
+        request=shapes.NewLead,
+        description="Make a lead. Where one has the phone number or e-mail address already, that "
+        "one is the answer (200) and keeps its name; where two have, the answer is 409.",
+        responses={
+            201: shapes.LeadOut,
+            200: shapes.LeadOut,
+            **refusals(400, 409, 422),
+        },
+    )
+    @once
+    def post(self, request):
+        wanted = asked(shapes.NewLead, request.data)
+        addresses = _addresses(wanted)
+        if len(addressing.leads_with(addresses)) > 1:
+            raise Refusal(
+                status.HTTP_409_CONFLICT,
+                "lead_ambiguous",
+                _("The phone number and the e-mail address belong to two different leads."),
+                "email",
+            )
+        lead, is_new = addressing.lead_for(addresses, name=wanted["name"], by=request.user)
+        code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
+        return Response(shapes.LeadOut(lead).data, status=code)
+
+
+class LeadView(ApiView):
+    """One lead."""
+
+    actions = {"GET": Action.READ, "PATCH": Action.EDIT_LEADS}
+
+    @extend_schema(responses={200: shapes.LeadOut, **refusals(404)})
+    def get(self, request, pk):
+        return Response(shapes.LeadOut(_lead(pk)).data)
+
+    @extend_schema(
+        request=shapes.LeadChange,
+        responses={200: shapes.LeadOut, **refusals(400, 404, 409, 422)},
+    )
+    @once
+    def patch(self, request, pk):
+        lead = _lead(pk)
+        wanted = asked(shapes.LeadChange, request.data)
+        if "owner" in wanted:
+            wanted["owner"] = _colleague(wanted["owner"], "owner")
+        for name, value in wanted.items():
+            setattr(lead, name, value)
+        lead.save(update_fields=[*wanted, "updated_at"])
+        return Response(shapes.LeadOut(lead).data)
+
+
+class InstancesView(ApiView):
+    """The tenant's numbers and addresses."""
+
+    actions = {"GET": Action.READ}
+
+    @extend_schema(
+        operation_id="instances_list",
+        parameters=[PageById],
+        responses={200: shapes.page_of(shapes.InstanceOut), **refusals(400)},
+    )
+    def get(self, request):
+        wanted = asked(PageById, request.query_params)
+        mine = ProviderInstance.objects.of(current_number())
+        rows, following = rows_by_id(mine, wanted.get("after"), wanted["limit"])
+        return page(request, shapes.InstanceOut(rows, many=True).data, "after", following)
+
+
+@contextmanager
+def _refusals_answered() -> Iterator[None]:
+    """What the outbox refuses becomes an answer that names the field."""
+    try:
+        yield
+    except outbox.Refused as refused:
+        code = STATUS_OF.get(refused.code, status.HTTP_400_BAD_REQUEST)
+        raise Refusal(code, refused.code, refused.message, refused.field) from refused
+
+
+def _require(user: User, action: Action) -> None:
+    if not may(user, action):
+        raise PermissionDenied()
+
+
+def _conversation(request, pk: int) -> Conversation:
+    found = queries.visible_conversations(request.user).filter(pk=pk).first()
+    if found is None:
+        raise NotHere("conversation_unknown")
+    return found
+
+
+def _message(request, pk: int) -> Message:
+    found = queries.message_of(request.user, pk)
+    if found is None:
+        raise NotHere("message_unknown")
+    return found
+
+
+def _lead(pk: int, field: str | None = None) -> Lead:
+    found = Lead.objects.select_related("owner").filter(pk=pk).first()
+    if found is None:
+        raise NotHere("lead_unknown", field)
+    return found
+
+
+def _recipient(wanted: dict[str, Any]) -> Lead | None:
+    """The lead a new message names; None where it names an address instead."""
+    if "lead" not in wanted:
+        return None
+    if "to" in wanted:
+        raise Refusal(
+            status.HTTP_400_BAD_REQUEST,
+            "recipient_ambiguous",
+            _("Name a lead or an address, not both."),
+            "to",
+        )
+    lead = _lead(wanted["lead"], "lead")
+    while lead.merged_into is not None:
+        lead = lead.merged_into
+    return lead
+
+
+def _colleague(pk: int | None, field: str) -> User | None:
+    if pk is None:
+        return None
+    found = User.objects.filter(pk=pk, is_active=True).first()
+    if found is None:
+        raise NotHere(f"{field}_unknown", field)
+    return found
+
+
+def _set_state(conversation: Conversation, state: str, *, by: User) -> None:
+    if state == Conversation.State.CLOSED:
+        conversing.close(conversation, by=by, now=timezone.now())
+    else:
+        conversing.reopen(conversation, by=by)
+
+
+def _addresses(wanted: dict[str, Any]) -> list[addressing.Address]:
+    """The addresses of a new lead, each checked to be what its field says."""
+    country = directory.tenant_numbered(current_number()).default_country
+    kinds = {"phone": addressing.Kind.PHONE, "email": addressing.Kind.EMAIL}
+    return [
+        _address(field, kind, wanted[field], country)
+        for field, kind in kinds.items()
+        if field in wanted
+    ]
+
+
+def _address(field: str, kind: str, text: str, country: str) -> addressing.Address:
+    try:
+        address = addressing.as_address(text, country)
+    except addressing.NotAnAddress:
+        address = None
+    if address is None or address.kind != kind:
+        raise Refusal(
+            status.HTTP_400_BAD_REQUEST,
+            f"{field}_invalid",
+            {
+                "phone": _("This is not a phone number."),
+                "email": _("This is not an e-mail address."),
+            }[field],
+            field,
+        )
+    return address
