@@ -1,6 +1,7 @@
 """`connect_instance SLUG PROVIDER --phone +… [--set key=value …]` connects a vendor's number."""
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import translation
 
 from messaging import connecting
 from tenants import directory
@@ -30,9 +31,10 @@ class Command(BaseCommand):
         if tenant is None:
             raise CommandError(f"slug: no vendor is called {slug}.")
         try:
-            instance = connecting.connect_instance(
-                tenant, provider, address=address, values=_pairs(values), label=label
-            )
+            with translation.override("en"):
+                instance = connecting.connect_instance(
+                    tenant, provider, address=address, values=_pairs(values), label=label
+                )
         except OnboardingError as exc:
             raise CommandError(f"{exc.field}: {exc.message}") from exc
         self.stdout.write(f"instance: {instance.pk}")

@@ -1,6 +1,7 @@
 """`create_tenant SLUG --name … --owner-email … --owner-password …` makes a vendor."""
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import translation
 
 from tenants import onboarding
 
@@ -20,7 +21,8 @@ class Command(BaseCommand):
     def handle(self, slug, **options):
         facts = ("name", "owner_email", "owner_password", "country", "time_zone", "language")
         try:
-            tenant = onboarding.create_tenant(slug, **{fact: options[fact] for fact in facts})
+            with translation.override("en"):
+                tenant = onboarding.create_tenant(slug, **{fact: options[fact] for fact in facts})
         except onboarding.OnboardingError as exc:
             raise CommandError(f"{exc.field}: {exc.message}") from exc
         self.stdout.write(f"tenant: {tenant.number}")
