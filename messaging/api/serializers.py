@@ -1,6 +1,7 @@
 """What the API shows of leads, conversations and messages, and what it takes."""
 
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field, inline_serializer
 from rest_framework import serializers
 
@@ -13,17 +14,15 @@ from tenants.api.parsing import LARGEST_ID, Id, Text
 from tenants.models import ProviderInstance
 
 
-class CursorField(serializers.CharField):
+@extend_schema_field(OpenApiTypes.STR)
+class CursorField(serializers.Field):
     """A place in a list, as a `next` address gives it."""
 
     default_error_messages = {"invalid": _("This is no place in this list.")}
 
-    def __init__(self, **facts):
-        super().__init__(max_length=60, **facts)
-
-    def to_internal_value(self, data) -> Cursor:
+    def to_internal_value(self, data: str) -> Cursor:
         try:
-            cursor = Cursor.read(super().to_internal_value(data))
+            cursor = Cursor.read(data)
         except ValueError:
             self.fail("invalid")
         if cursor.id > LARGEST_ID:

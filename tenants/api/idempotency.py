@@ -72,7 +72,7 @@ def reference_of(request) -> uuid.UUID | None:
     key = _key_of(request)
     if key is None:
         return None
-    name = f"{current_number()}:{request.user.pk}:{key}:{_fingerprint(request)}"
+    name = f"{bound_to()}:{request.user.pk}:{key}:{_fingerprint(request)}"
     return uuid.uuid5(_REFERENCES, name)
 
 

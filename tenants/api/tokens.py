@@ -61,4 +61,4 @@ def _for_user(kind: type[Token], user: User) -> Token:
 
 
 def _here() -> int:
-    return current_number() or STAFF
+    return bound_to()

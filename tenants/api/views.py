@@ -70,7 +70,7 @@ class SignInView(ApiView):
                 "mfa_required",
                 _("This person signs in with a second step."),
             )
-        update_last_login(None, user)
+        update_last_login(User, user)
         return Response({**tokens.pair_for(user), "user": Me(user).data})
 
 
