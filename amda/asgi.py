@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "amda.settings")
 
-from channels.routing import URLRouter  # noqa: E402  Django must be set up first
-from django.core.asgi import get_asgi_application  # noqa: E402
+from channels.routing import URLRouter
+from django.core.asgi import get_asgi_application
 
-from amda import database  # noqa: E402
+from amda import database
 
 database.bring_up()
 django_application = get_asgi_application()

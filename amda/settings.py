@@ -34,6 +34,14 @@ def _read(cast, name, default=environ.Env.NOTSET):
         ) from exc
 
 
+def _yes_or_no(name, default):
+    """A switch. `env.bool` would take any word it does not know for no."""
+    written = env.str(name, default="").strip().lower()
+    if written in {"", "1", "true", "yes", "on", "0", "false", "no", "off"}:
+        return written in {"1", "true", "yes", "on"} if written else default
+    raise ValueError("it must be true or false")
+
+
 def _in_range(name, value, low, high):
     if not low <= value <= high:
         raise ImproperlyConfigured(f"{name} is {value}; it must be from {low} to {high}.")
@@ -42,7 +50,7 @@ def _in_range(name, value, low, high):
 
 # What kind of run is this
 
-DEBUG = _read(env.bool, "DEBUG", False)
+DEBUG = _read(_yes_or_no, "DEBUG", False)
 ENVIRONMENT = _read(env.str, "ENVIRONMENT", "development" if DEBUG else "production")
 PORT = _in_range("PORT", _read(env.int, "PORT", 8000), 1, 65535)
 RELEASE = "0.1.0"
@@ -313,17 +321,17 @@ DELIVERY_BACKOFF_SECONDS = (2, 4, 8)
 PRIVATE_API_HOSTS = _read(
     env.list, "PRIVATE_API_HOSTS", ["127.0.0.1", "localhost", "::1"] if DEBUG else []
 )
-SANDBOX_ENABLED = _read(env.bool, "SANDBOX_ENABLED", DEBUG)
+SANDBOX_ENABLED = _read(_yes_or_no, "SANDBOX_ENABLED", DEBUG)
 SANDBOX_PORT = _in_range("SANDBOX_PORT", _read(env.int, "SANDBOX_PORT", PORT + 1), 1, 65535)
 WASENDER_API_URL = _read(env.str, "WASENDER_API_URL", "https://www.wasenderapi.com/api")
 
 # Behind a proxy, and hardening wherever DEBUG is off
 
-if _read(env.bool, "TRUST_PROXY", False):
+if _read(_yes_or_no, "TRUST_PROXY", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     # The proxy adds the caller's address last; without this everybody shares one rate limit.
     ALLAUTH_TRUSTED_PROXY_COUNT = 1
-SECURE_SSL_REDIRECT = not DEBUG and _read(env.bool, "SSL_REDIRECT", True)
+SECURE_SSL_REDIRECT = not DEBUG and _read(_yes_or_no, "SSL_REDIRECT", True)
 SECURE_REDIRECT_EXEMPT = [r"^health$", r"^health/ready$", r"^api/health$"]
 SECURE_HSTS_SECONDS = 0 if DEBUG else _read(env.int, "HSTS_SECONDS", 365 * 24 * 3600)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG

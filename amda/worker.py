@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import psycopg_pool
-from django.db import close_old_connections, connection
+from django.db import close_old_connections
 from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.contrib.django import app as job_app
 from procrastinate.exceptions import ConnectorException
@@ -18,6 +18,7 @@ from procrastinate.worker import Worker
 from amda import database
 from amda.jobs import QUEUES
 from messaging import inbox
+from tenants.context import connection
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,11 @@ async def run() -> None:
 async def _work_while_database_answers() -> None:
     """Run everything side by side until one of them ends; then end the others too."""
     connector = PsycopgConnector(
-        conninfo=database.dsn(), min_size=1, max_size=len(QUEUES) * 2 + 4, timeout=5, reconnect_timeout=2
+        conninfo=database.dsn(),
+        min_size=1,
+        max_size=len(QUEUES) * 2 + 4,
+        timeout=5,
+        reconnect_timeout=2,
     )
     with job_app.replace_connector(connector) as app:
         async with app.open_async():

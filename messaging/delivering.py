@@ -230,9 +230,7 @@ def _order_the_rest(tenant_number: int, instance_id: int, pause: Paused | None) 
     left = Message.objects.filter(
         instance_id=instance_id, status__in=(Status.QUEUED, Status.SENDING)
     )
-    moments = [
-        _moment(message) for message in left.order_by("not_before", "id")[:50]
-    ]
+    moments = [_moment(message) for message in left.order_by("not_before", "id")[:50]]
     if not moments:
         return
     due = min(moments)
@@ -252,5 +250,3 @@ def _moment(message: Message) -> datetime:
     if message.status == Status.SENDING and message.claimed_at:
         return message.claimed_at + timedelta(seconds=CLAIM_SECONDS + 1)
     return message.not_before or timezone.now()
-
-

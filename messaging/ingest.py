@@ -27,7 +27,7 @@ ECHO_WITHIN = timedelta(minutes=10)
 # Clocks of phones run ahead; what claims to come from later than this came now.
 AHEAD_ALLOWED = timedelta(minutes=5)
 
-RANK = {
+RANK: dict[str, int] = {
     Status.QUEUED: 0,
     Status.SENDING: 1,
     Status.UNKNOWN: 2,
@@ -45,7 +45,7 @@ class Batch:
         self.tenant = tenant
         self._changed: set[tuple[str, int, int]] = set()
         self._received: list[int] = []
-        self._instances: dict[int, ProviderInstance | None] = {}
+        self._instances: dict[int | None, ProviderInstance | None] = {}
 
     def apply(self, told: Iterable[events.Event], delivery: WebhookDelivery) -> None:
         """Take in what one delivery says; raises to have its savepoint rolled back."""
@@ -377,9 +377,7 @@ def _own_message(
     )
 
 
-def _outgoing(
-    instance_id: int, event: events.StatusChanged | events.Received
-) -> Message | None:
+def _outgoing(instance_id: int, event: events.StatusChanged | events.Received) -> Message | None:
     ways = (
         ("external_id", event.external_id),
         ("provider_number", event.provider_number),

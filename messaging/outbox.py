@@ -154,7 +154,9 @@ def _recipient(to: str, lead, instance: ProviderInstance) -> addressing.Address:
             return addressing.as_address(to, country)
         except addressing.NotAnAddress as exc:
             raise Refused(
-                "recipient_invalid", _("This is neither a phone number nor an e-mail address."), "to"
+                "recipient_invalid",
+                _("This is neither a phone number nor an e-mail address."),
+                "to",
             ) from exc
     if lead is None:
         raise Refused("recipient_missing", _("Say who the message is for."), "to")
@@ -164,7 +166,9 @@ def _recipient(to: str, lead, instance: ProviderInstance) -> addressing.Address:
     )
     if identity is None:
         raise Refused(
-            "recipient_unreachable", _("This lead has no address that this number can reach."), "lead"
+            "recipient_unreachable",
+            _("This lead has no address that this number can reach."),
+            "lead",
         )
     return addressing.Address(identity.kind, identity.value)
 
@@ -192,7 +196,9 @@ def _checked_text(text: str) -> str:
     try:
         body.encode()
     except UnicodeEncodeError as exc:
-        raise Refused("text_invalid", _("The text has a character that cannot be sent."), "text") from exc
+        raise Refused(
+            "text_invalid", _("The text has a character that cannot be sent."), "text"
+        ) from exc
     return body
 
 
@@ -234,5 +240,3 @@ def _show_as_last(conversation: Conversation, message: Message) -> None:
         closed_at=None,
     )
     conversation.refresh_from_db()
-
-

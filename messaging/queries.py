@@ -37,7 +37,7 @@ class Page:
     """Some rows of a list, and the cursor of the rest (None at the end)."""
 
     rows: Sequence[Any]
-    next: Cursor | None
+    next: Cursor | int | None
 
 
 VIEWS = ("mine", "unassigned", "all", "closed")

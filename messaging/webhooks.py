@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from django.conf import settings
-from django.db import close_old_connections, connection
+from django.db import close_old_connections
 from prometheus_client import Counter
 
 from messaging import providers
 from messaging.providers.base import BadSignature, Candidate, Hook, InstanceRef, Provider
 from tenants import directory
+from tenants.context import connection
 from tenants.directory import KnownInstance
 from tenants.intake import Arrival, StorageAway, Writer
 
@@ -181,7 +182,9 @@ async def _candidates(path: Path, hook: Hook) -> list[Candidate]:
 async def _instances(provider: str, ref: InstanceRef) -> Iterable[KnownInstance]:
     if ref.vendor:
         fresh, known = directory.peek_vendor(provider, ref.vendor)
-        return known if fresh else await _look_up(directory.instances_of_vendor, provider, ref.vendor)
+        return (
+            known if fresh else await _look_up(directory.instances_of_vendor, provider, ref.vendor)
+        )
     return await _look_up(directory.instances_referred, provider, ref.reference)
 
 

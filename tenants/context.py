@@ -5,21 +5,39 @@ from contextlib import contextmanager
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.db import close_old_connections, connection
+from django.db import close_old_connections
+from django.db import connection as django_connection
 
 from tenants.models import Tenant
 
 PUBLIC = "public"
+# django-tenants' connection knows its tenant; Django's types do not know django-tenants'.
+connection: Any = django_connection
 
 
 class SwitchInsideTransaction(Exception):
     """A tenant was entered inside `atomic`: a rollback would leave the wrong search path."""
 
 
-def current_number() -> int | None:
-    """The number of the tenant this thread is in; None in `public`."""
-    name = connection.schema_name
-    return None if name == PUBLIC else int(name.removeprefix("t_"))
+class NotInTenant(Exception):
+    """Something that belongs to a tenant was asked for in `public`."""
+
+
+def current_number() -> int:
+    """The number of the tenant this thread is in; `NotInTenant` in `public`."""
+    if in_public():
+        raise NotInTenant("no tenant has been entered")
+    return int(connection.schema_name.removeprefix("t_"))
+
+
+def bound_to() -> int:
+    """What tokens and sessions made here are bound to: the tenant's number, 0 for staff."""
+    return 0 if in_public() else current_number()
+
+
+def in_public() -> bool:
+    """Whether this thread is in no tenant."""
+    return connection.schema_name == PUBLIC
 
 
 def schema_of(number: int) -> str:

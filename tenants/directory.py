@@ -98,9 +98,7 @@ def forget() -> None:
 
 def tenant_numbered(number: int) -> Tenant:
     """The tenant with this number, or `Tenant.DoesNotExist`."""
-    tenant = _memory.get(
-        ("number", number), lambda: Tenant.objects.filter(number=number).first()
-    )
+    tenant = _memory.get(("number", number), lambda: Tenant.objects.filter(number=number).first())
     if tenant is None:
         raise Tenant.DoesNotExist(f"no tenant has the number {number}")
     return tenant
@@ -118,9 +116,7 @@ def tenant_of_host(host: str) -> Tenant | None:
 
 def instances_of_vendor(provider: str, slug: str) -> tuple[KnownInstance, ...]:
     """A vendor's instances at a provider."""
-    return _memory.get(
-        ("vendor", provider, slug.lower()), lambda: _load_vendor(provider, slug)
-    )
+    return _memory.get(("vendor", provider, slug.lower()), lambda: _load_vendor(provider, slug))
 
 
 def instances_referred(provider: str, reference: str) -> tuple[KnownInstance, ...]:
@@ -142,9 +138,7 @@ def whose(text: str) -> list[ProviderInstance]:
     matches = Q(address__iexact=asked) | Q(reference=asked) | Q(address=f"+{asked.lstrip('+')}")
     if asked.isdecimal() and len(asked) < 16:
         matches |= Q(pk=int(asked))
-    return list(
-        ProviderInstance.objects.across_tenants().filter(matches).select_related("tenant")
-    )
+    return list(ProviderInstance.objects.across_tenants().filter(matches).select_related("tenant"))
 
 
 def _load_slug(slug: str) -> Tenant | None:

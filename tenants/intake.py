@@ -120,7 +120,8 @@ class Writer:
                 self._room.notify_all()
 
     def _next_batch(self) -> list[Arrival]:
-        batch, size = [], 0
+        batch: list[Arrival] = []
+        size = 0
         while self._waiting and len(batch) < LARGEST_BATCH_ROWS:
             size += len(self._waiting[0].sealed)
             if batch and size > LARGEST_BATCH_BYTES:

@@ -136,10 +136,7 @@ def _checked(facts: _Facts) -> _Facts:
     if not SLUG.match(facts.slug):
         raise OnboardingError(
             "slug",
-            _(
-                "Use 1 to 63 letters, digits, hyphens or underscores;"
-                " begin with a letter or digit."
-            ),
+            _("Use 1 to 63 letters, digits, hyphens or underscores; begin with a letter or digit."),
         )
     if not 1 <= len(facts.name) <= LONGEST_NAME or "\0" in facts.name:
         raise OnboardingError("name", _("Give a name of 1 to 200 characters."))
@@ -158,7 +155,7 @@ def _check_owner(facts: _Facts) -> None:
         validate_email(facts.owner_email)
     except ValidationError as exc:
         raise OnboardingError("owner_email", exc.messages[0]) from exc
-    if len(facts.owner_email) > User._meta.get_field("email").max_length:
+    if len(facts.owner_email) > (User._meta.get_field("email").max_length or 0):
         raise OnboardingError("owner_email", _("This address is too long."))
     try:
         validate_password(facts.owner_password, User(email=facts.owner_email))
@@ -213,19 +210,17 @@ def _next_number() -> int:
 
 
 def _schema_exists(name: str) -> bool:
-    return _exists("SELECT 1 FROM pg_namespace WHERE nspname = %s", [name])
+    return _exists("SELECT 1 FROM pg_namespace WHERE nspname = %s", name)
 
 
 def _delete_jobs(number: int) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(f"DELETE FROM {_JOBS_OF_TENANT}", [str(number)])
+    _run("DELETE FROM public.procrastinate_jobs WHERE args->>'tenant' = %s", str(number))
 
 
 def _has_jobs(number: int) -> bool:
-    return _exists(f"SELECT 1 FROM {_JOBS_OF_TENANT}", [str(number)])
-
-
-_JOBS_OF_TENANT = "public.procrastinate_jobs WHERE args->>'tenant' = %s"
+    return _exists(
+        "SELECT 1 FROM public.procrastinate_jobs WHERE args->>'tenant' = %s LIMIT 1", str(number)
+    )
 
 
 def _delete_files(folder: str) -> None:
@@ -251,13 +246,13 @@ def _listed(folder: str) -> tuple[list[str], list[str]]:
 
 def _delete_cached(number: int) -> None:
     if _caches_in_database():
-        with connection.cursor() as cursor:
-            cursor.execute(f"DELETE FROM {_cached_of_tenant()}", [_cache_prefix(number)])
+        _run(_on_cache("DELETE FROM {} WHERE starts_with(cache_key, %s)"), _cache_prefix(number))
 
 
 def _has_cached(number: int) -> bool:
     return _caches_in_database() and _exists(
-        f"SELECT 1 FROM {_cached_of_tenant()}", [_cache_prefix(number)]
+        _on_cache("SELECT 1 FROM {} WHERE starts_with(cache_key, %s) LIMIT 1"),
+        _cache_prefix(number),
     )
 
 
@@ -265,16 +260,20 @@ def _caches_in_database() -> bool:
     return settings.CACHES["default"]["BACKEND"].endswith("DatabaseCache")
 
 
-def _cached_of_tenant() -> str:
-    table = connection.ops.quote_name(settings.CACHES["default"]["LOCATION"])
-    return f"{table} WHERE starts_with(cache_key, %s)"
+def _on_cache(statement: str) -> str:
+    return statement.format(connection.ops.quote_name(settings.CACHES["default"]["LOCATION"]))
 
 
 def _cache_prefix(number: int) -> str:
     return f"{context.schema_of(number)}:"
 
 
-def _exists(sql: str, params: list) -> bool:
+def _run(sql: str, value: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"{sql} LIMIT 1", params)
+        cursor.execute(sql, [value])
+
+
+def _exists(sql: str, value: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [value])
         return cursor.fetchone() is not None

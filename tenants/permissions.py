@@ -75,7 +75,7 @@ def needs(action: Action):
                 raise PermissionDenied(action)
             return view(request, *args, **kwargs)
 
-        checked.action = action
+        vars(checked)["action"] = action
         return checked
 
     return decorate

@@ -26,7 +26,7 @@ def seal(plain: bytes) -> bytes:
     return base64.urlsafe_b64decode(_fernet().encrypt(plain))
 
 
-def unseal(sealed: bytes) -> bytes:
+def unseal(sealed: bytes | memoryview) -> bytes:
     """The bytes that were sealed, or `Unsealable`."""
     try:
         return _fernet().decrypt(base64.urlsafe_b64encode(bytes(sealed)))
@@ -34,7 +34,7 @@ def unseal(sealed: bytes) -> bytes:
         raise Unsealable("sealed with a key that FIELD_KEYS does not list") from exc
 
 
-def reseal(sealed: bytes) -> bytes:
+def reseal(sealed: bytes | memoryview) -> bytes:
     """The same content under the first key."""
     return base64.urlsafe_b64decode(_fernet().rotate(base64.urlsafe_b64encode(bytes(sealed))))
 
@@ -44,6 +44,6 @@ def seal_dict(values: dict[str, str]) -> bytes:
     return seal(json.dumps(values, sort_keys=True).encode()) if values else b""
 
 
-def unseal_dict(sealed: bytes) -> dict[str, str]:
+def unseal_dict(sealed: bytes | memoryview) -> dict[str, str]:
     """The mapping that was sealed; empty for no bytes."""
     return json.loads(unseal(sealed)) if sealed else {}

@@ -12,11 +12,8 @@ from django.utils.crypto import constant_time_compare
 
 from tenants import directory
 from tenants.accounts.models import User
+from tenants.accounts.sessions import is_bound_here
 from tenants.context import in_tenant
-
-BOUND_TO = "tenant_number"
-TOKEN_VERSION = "token_version"
-
 
 class TenantSocket:
     """Puts `tenant`, `user` and `still_welcome` into a socket's scope.
@@ -37,7 +34,7 @@ class TenantSocket:
         async def user_now() -> User | None:
             if tenant is None or not key:
                 return None
-            return await in_tenant(tenant.number, user_of_session, tenant.number, key)
+            return await in_tenant(tenant.number, user_of_session, key)
 
         async def still_welcome() -> bool:
             return await user_now() is not None
@@ -46,16 +43,14 @@ class TenantSocket:
         await self._inner({**scope, **facts}, receive, send)
 
 
-def user_of_session(tenant_number: int, key: str) -> User | None:
+def user_of_session(key: str) -> User | None:
     """The active user whose session this is, in the tenant one is in; None for anybody else."""
     session = import_module(settings.SESSION_ENGINE).SessionStore(key)
     user_id, backend = session.get(SESSION_KEY), session.get(BACKEND_SESSION_KEY)
     if not user_id or backend not in settings.AUTHENTICATION_BACKENDS:
         return None
-    if session.get(BOUND_TO) != tenant_number:
-        return None
-    user = User.objects.filter(pk=user_id, is_active=True).first()
-    if user is None or session.get(TOKEN_VERSION) != user.token_version:
+    user = User.objects.filter(pk=user_id).first()
+    if user is None or not is_bound_here(session, user):
         return None
     fits = constant_time_compare(session.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash())
     return user if fits else None

@@ -56,9 +56,7 @@ class Conversation(models.Model):
         ]
         indexes = [
             # The inbox: all or closed, mine, unassigned; newest first, paged by (time, id).
-            models.Index(
-                fields=["state", "-last_message_at", "-id"], name="conversation_by_state"
-            ),
+            models.Index(fields=["state", "-last_message_at", "-id"], name="conversation_by_state"),
             models.Index(
                 fields=["assignee", "state", "-last_message_at", "-id"],
                 name="conversation_by_assignee",
@@ -171,9 +169,7 @@ class MessageEvent(models.Model):
     instance_id = models.BigIntegerField()
     event_id = models.CharField(max_length=250)
     kind = models.CharField(max_length=20)
-    message = models.ForeignKey(
-        Message, on_delete=models.CASCADE, null=True, related_name="events"
-    )
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, null=True, related_name="events")
     external_id = models.CharField(max_length=200, blank=True)
     status = models.CharField(max_length=12, blank=True)
     detail = models.CharField(max_length=500, blank=True)

@@ -7,26 +7,21 @@ from tenants import context
 
 TENANT_KEY = "tenant_number"
 VERSION_KEY = "token_version"
-PUBLIC_NUMBER = 0
 
 
 def bind(session, user) -> None:
     """Tie a session to the tenant it was made in and to the user's present token version."""
-    session[TENANT_KEY] = _number_here()
+    session[TENANT_KEY] = context.bound_to()
     session[VERSION_KEY] = user.token_version
 
 
 def is_bound_here(session, user) -> bool:
     """Whether the session was made at this tenant, and none of the user's sign-ins ended since."""
     return (
-        session.get(TENANT_KEY) == _number_here()
+        session.get(TENANT_KEY) == context.bound_to()
         and session.get(VERSION_KEY) == user.token_version
         and user.is_active
     )
-
-
-def _number_here() -> int:
-    return context.current_number() or PUBLIC_NUMBER
 
 
 def _bind_new_session(sender, request, user, **kwargs) -> None:

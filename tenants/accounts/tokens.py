@@ -10,4 +10,4 @@ class PasswordResetTokens(EmailAwarePasswordResetTokenGenerator):
 
     def _make_hash_value(self, user, timestamp) -> str:
         bound = super()._make_hash_value(user, timestamp)
-        return f"{bound}|{context.current_number()}|{user.token_version}"
+        return f"{bound}|{context.bound_to()}|{user.token_version}"

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 
 from tenants.accounts.models import RememberedWrite
 from tenants.api.errors import Refusal
-from tenants.context import current_number
+from tenants.context import bound_to
 
 HEADER = "Idempotency-Key"
 LONGEST_KEY = 200

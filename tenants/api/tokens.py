@@ -7,7 +7,7 @@ from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import Token
 
 from tenants.accounts.models import User
-from tenants.context import current_number
+from tenants.context import bound_to
 
 STAFF = 0
 """The tenant number in the tokens of platform staff, who live in `public`."""

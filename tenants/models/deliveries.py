@@ -25,7 +25,9 @@ class WebhookDelivery(models.Model):
     body = models.BinaryField()
     size = models.PositiveIntegerField(_("bytes"))
     received_at = models.DateTimeField(_("received"))
-    state = models.CharField(_("state"), max_length=20, choices=State.choices, default=State.WAITING)
+    state = models.CharField(
+        _("state"), max_length=20, choices=State.choices, default=State.WAITING
+    )
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     not_before = models.DateTimeField(null=True, blank=True)
     error = models.CharField(_("error"), max_length=500, blank=True)

@@ -30,7 +30,9 @@ class ProviderInstance(models.Model):
     sealed_secrets = models.BinaryField(default=bytes)
     sealed_previous_secrets = models.BinaryField(default=bytes)
     previous_secrets_until = models.DateTimeField(null=True, blank=True)
-    state = models.CharField(_("state"), max_length=20, choices=State.choices, default=State.PENDING)
+    state = models.CharField(
+        _("state"), max_length=20, choices=State.choices, default=State.PENDING
+    )
     state_reason = models.CharField(_("reason"), max_length=200, blank=True)
     state_changed_at = models.DateTimeField(_("state since"), null=True, blank=True)
     last_event_at = models.DateTimeField(_("last event"), null=True, blank=True)

@@ -34,9 +34,7 @@ class Tenant(TenantMixin):
     slug = models.CharField(_("slug"), max_length=63, validators=[valid_slug])
     host_label = models.CharField(_("host label"), max_length=63, unique=True)
     name = models.CharField(_("name"), max_length=200)
-    state = models.CharField(
-        _("state"), max_length=20, choices=State.choices, default=State.ACTIVE
-    )
+    state = models.CharField(_("state"), max_length=20, choices=State.choices, default=State.ACTIVE)
     language = models.CharField(_("language"), max_length=5, default="fr")
     time_zone = models.CharField(_("time zone"), max_length=60, default="Europe/Paris")
     default_country = models.CharField(_("default country"), max_length=2, default="FR")

@@ -362,7 +362,9 @@ def test_deleted_message_leaves_a_tombstone(tenant):
         {
             "event": "messages.delete",
             "timestamp": int(T0.timestamp()) + 5,
-            "data": {"keys": [{"id": "A", "fromMe": False, "remoteJid": "221701112233@s.whatsapp.net"}]},
+            "data": {
+                "keys": [{"id": "A", "fromMe": False, "remoteJid": "221701112233@s.whatsapp.net"}]
+            },
         },
     )
 

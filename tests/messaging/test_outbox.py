@@ -29,7 +29,11 @@ def provider(monkeypatch):
 
     def send(outgoing, via):
         adapter.calls.append(outgoing)
-        answer = adapter.answers.pop(0) if adapter.answers else Sent(provider_number=str(len(adapter.calls)))
+        answer = (
+            adapter.answers.pop(0)
+            if adapter.answers
+            else Sent(provider_number=str(len(adapter.calls)))
+        )
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -78,7 +82,12 @@ def test_queue_with_the_same_reference_is_the_same_message(inside, conversation)
 
 @pytest.mark.parametrize(
     ("text", "code"),
-    [("", "text_empty"), (" \n ", "text_empty"), ("x" * 20_001, "text_too_long"), ("\ud800", "text_invalid")],
+    [
+        ("", "text_empty"),
+        (" \n ", "text_empty"),
+        ("x" * 20_001, "text_too_long"),
+        ("\ud800", "text_invalid"),
+    ],
 )
 def test_queue_refuses_what_cannot_be_sent(inside, conversation, text, code):
     with pytest.raises(outbox.Refused) as refusal:
@@ -188,7 +197,9 @@ def test_rate_limit_pauses_the_instance_and_loses_nothing(inside, conversation, 
     drain(inside, conversation)
 
     assert len(provider.calls) == 1
-    assert set(Message.objects.filter(direction="out").values_list("status", flat=True)) == {"queued"}
+    assert set(Message.objects.filter(direction="out").values_list("status", flat=True)) == {
+        "queued"
+    }
 
 
 def test_final_failure_says_code_and_blame(inside, conversation, provider):
@@ -198,7 +209,11 @@ def test_final_failure_says_code_and_blame(inside, conversation, provider):
     drain(inside, conversation)
 
     message.refresh_from_db()
-    assert (message.status, message.error_code, message.error_blame) == ("failed", "422", "recipient")
+    assert (message.status, message.error_code, message.error_blame) == (
+        "failed",
+        "422",
+        "recipient",
+    )
     assert conversation.last_message_status == "failed"
     assert outbox.retry(message).status == "queued"
 

@@ -70,7 +70,9 @@ def signed(tenant) -> dict[str, str]:
 def test_authentic_post_is_stored_and_answered_as_promised(tenant, post, writer, path):
     body = json.dumps(received()).encode()
 
-    status, _headers, answer = post(f"/api/webhooks/wasender/vendor_001{path}", body, signed(tenant))
+    status, _headers, answer = post(
+        f"/api/webhooks/wasender/vendor_001{path}", body, signed(tenant)
+    )
 
     assert (status, json.loads(answer)) == (200, {"success": True, "status": "received"})
     (arrival,) = writer.kept
@@ -85,7 +87,12 @@ def test_slug_is_compared_without_case(tenant, post, writer):
 
 @pytest.mark.parametrize(
     "headers",
-    [{}, {"X-Webhook-Signature": ""}, {"X-Webhook-Signature": "wrong"}, {"X-Webhook-Signature": "é"}],
+    [
+        {},
+        {"X-Webhook-Signature": ""},
+        {"X-Webhook-Signature": "wrong"},
+        {"X-Webhook-Signature": "é"},
+    ],
 )
 def test_unsigned_post_is_refused_and_leaves_nothing(tenant, post, writer, caplog, headers):
     body = json.dumps(received(text="private words")).encode()
@@ -99,7 +106,9 @@ def test_unsigned_post_is_refused_and_leaves_nothing(tenant, post, writer, caplo
 
 
 def test_secret_of_another_tenant_is_refused(tenant, other_tenant, post, writer):
-    status, _headers, _answer = post("/api/webhooks/wasender/vendor_001", b"{}", signed(other_tenant))
+    status, _headers, _answer = post(
+        "/api/webhooks/wasender/vendor_001", b"{}", signed(other_tenant)
+    )
 
     assert status == 403
     assert writer.kept == []
@@ -186,4 +195,4 @@ def test_deleted_tenants_url_is_not_found(committed, post, writer, django_db_blo
 
     directory.forget()
     assert post("/api/webhooks/wasender/gone-shop", b"{}", signed(tenant))[0] == 404
-    assert context.current_number() is None
+    assert context.in_public()
