@@ -37,9 +37,11 @@ def _read(cast, name, default=environ.Env.NOTSET):
 def _yes_or_no(name, default):
     """A switch. `env.bool` would take any word it does not know for no."""
     written = env.str(name, default="").strip().lower()
-    if written in {"", "1", "true", "yes", "on", "0", "false", "no", "off"}:
-        return written in {"1", "true", "yes", "on"} if written else default
-    raise ValueError("it must be true or false")
+    if not written:
+        return default
+    if written not in {"1", "true", "yes", "on", "0", "false", "no", "off"}:
+        raise ValueError("it must be true or false")
+    return written in {"1", "true", "yes", "on"}
 
 
 def _in_range(name, value, low, high):

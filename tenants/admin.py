@@ -33,9 +33,7 @@ class NewTenantForm(forms.Form):
         help_text=_("The vendor id in addresses, such as vendor_001. It cannot be changed here."),
     )
     name = forms.CharField(label=_("Name"), widget=UnfoldAdminTextInputWidget())
-    owner_email = forms.EmailField(
-        label=_("Owner's e-mail"), widget=UnfoldAdminEmailInputWidget()
-    )
+    owner_email = forms.EmailField(label=_("Owner's e-mail"), widget=UnfoldAdminEmailInputWidget())
     owner_password = forms.CharField(
         label=_("Owner's first password"),
         strip=False,

@@ -181,8 +181,13 @@ def _described(name):
             " WHERE schemaname = %s ORDER BY 1",
             [name],
         ),
-        "migrations": _rows(f'SELECT app, name FROM "{name}".django_migrations ORDER BY 1, 2', []),
+        "migrations": _migrations_of(name),
     }
+
+
+def _migrations_of(name):
+    with context.entered(Tenant.objects.get(schema_name=name)):
+        return _rows("SELECT app, name FROM django_migrations ORDER BY 1, 2", [])
 
 
 def _rows(sql, params):

@@ -60,9 +60,7 @@ def test_person_of_another_tenant_or_of_staff_is_unknown(tenant, other_tenant, s
     assert not is_signed_in(client)
 
 
-def test_too_many_wrong_passwords_lock_even_the_right_one_out(
-    tenant, owner, agent, client_for
-):
+def test_too_many_wrong_passwords_lock_even_the_right_one_out(tenant, owner, agent, client_for):
     client = client_for(tenant)
     for _ in range(5):
         sign_in(client, owner.email, "not the password")
@@ -72,9 +70,7 @@ def test_too_many_wrong_passwords_lock_even_the_right_one_out(
     assert not is_signed_in(client)
 
 
-def test_wrong_passwords_at_one_tenant_lock_nobody_out_of_another(
-    tenant, other_tenant, client_for
-):
+def test_wrong_passwords_at_one_tenant_lock_nobody_out_of_another(tenant, other_tenant, client_for):
     email = "same@person.test"
     for each in (tenant, other_tenant):
         with context.entered(each):
@@ -167,9 +163,7 @@ def test_nobody_signs_up_by_themselves(tenant, client_for):
         assert not User.objects.filter(email="new@person.test").exists()
 
 
-def test_forgotten_password_is_replaced_through_a_link_to_the_same_host(
-    tenant, owner, client_for
-):
+def test_forgotten_password_is_replaced_through_a_link_to_the_same_host(tenant, owner, client_for):
     signed_in_before = client_for(tenant, owner)
     client = client_for(tenant)
     client.post("/accounts/password/reset/", {"email": owner.email})
@@ -184,9 +178,7 @@ def test_forgotten_password_is_replaced_through_a_link_to_the_same_host(
     assert not is_signed_in(signed_in_before)
 
 
-def test_reset_link_of_one_tenant_opens_nothing_at_another(
-    tenant, other_tenant, owner, client_for
-):
+def test_reset_link_of_one_tenant_opens_nothing_at_another(tenant, other_tenant, owner, client_for):
     with context.entered(other_tenant):
         User.objects.filter(role=Role.OWNER).update(
             id=owner.pk, email=owner.email, password=owner.password
