@@ -94,10 +94,12 @@ class Writer:
         async with self._room:
             await self._room.wait_for(lambda: self._backlog < LARGEST_BACKLOG_BYTES)
             self._backlog += len(arrival.body)
-        if len(arrival.body) > SEAL_IN_LOOP_BYTES:
-            arrival.sealed = await asyncio.to_thread(secrets.seal, arrival.body)
-        else:
-            arrival.sealed = secrets.seal(arrival.body)
+        try:
+            arrival.sealed = await _sealed(arrival.body)
+        except BaseException:
+            # Also a request cancelled meanwhile, which nobody will write and take off again.
+            await self._make_room([arrival])
+            raise
         arrival.stored = asyncio.get_running_loop().create_future()
         # Nobody may be left to hear of a failure; it is logged where it happens.
         arrival.stored.add_done_callback(lambda future: future.cancelled() or future.exception())
@@ -115,9 +117,12 @@ class Writer:
                 continue
             batch = self._next_batch()
             await self._write(batch)
-            async with self._room:
-                self._backlog -= sum(len(arrival.body) for arrival in batch)
-                self._room.notify_all()
+            await self._make_room(batch)
+
+    async def _make_room(self, arrivals: list[Arrival]) -> None:
+        async with self._room:
+            self._backlog -= sum(len(arrival.body) for arrival in arrivals)
+            self._room.notify_all()
 
     def _next_batch(self) -> list[Arrival]:
         batch: list[Arrival] = []
@@ -219,6 +224,12 @@ class Writer:
         except psycopg.OperationalError:
             self._bell = await self._connect()
             await self._bell.execute(orders.RING, (numbers,))
+
+
+async def _sealed(body: bytes) -> bytes:
+    if len(body) > SEAL_IN_LOOP_BYTES:
+        return await asyncio.to_thread(secrets.seal, body)
+    return secrets.seal(body)
 
 
 async def _let_go(connection: psycopg.AsyncConnection | None) -> None:
