@@ -98,7 +98,7 @@ CSRF_TRUSTED_ORIGINS = [
 # Database: the embedded PostgreSQL unless DATABASE_URL names another
 
 DATABASE_URL = _read(env.str, "DATABASE_URL", "")
-_pool_size = _in_range("DATABASE_POOL_SIZE", _read(env.int, "DATABASE_POOL_SIZE", 8), 2, 100)
+_pool_size = _in_range("DATABASE_POOL_SIZE", _read(env.int, "DATABASE_POOL_SIZE", 12), 10, 200)
 DATABASES = {
     "default": {
         **(env.db("DATABASE_URL") if DATABASE_URL else embedded.connection_settings(DATA_DIR)),
@@ -125,9 +125,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 SHARED_APPS = [
     "tenants",
+    "unfold",  # before django_tenants, whose admin pages would win
     "django_tenants",
     "tenants.accounts",
-    "unfold",
     "django.contrib.contenttypes",
     "django.contrib.auth",
     "django.contrib.sessions",
@@ -227,7 +227,7 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_ON_GET = False
-ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "tenants.accounts.tokens.PasswordResetTokens"
+ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "tenants.accounts.tokens.PasswordResetTokens"  # noqa: S105
 ACCOUNT_RATE_LIMITS = {
     "login": "30/m/ip",
     "login_failed": _read(env.str, "LOGIN_FAILED_LIMIT", "10/m/ip,5/5m/key"),

@@ -63,7 +63,7 @@ class LeadForm(forms.ModelForm):
     class Meta:
         model = Lead
         fields = ("name", "owner", "note")
-        widgets = {"note": forms.Textarea(attrs={"rows": 5})}  # noqa: RUF012 (Django's way)
+        widgets = {"note": forms.Textarea(attrs={"rows": 5})}
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)

@@ -15,6 +15,7 @@ from tenants.accounts.models import User
 from tenants.accounts.sessions import is_bound_here
 from tenants.context import in_tenant
 
+
 class TenantSocket:
     """Puts `tenant`, `user` and `still_welcome` into a socket's scope.
 

@@ -12,6 +12,9 @@ const bubbles = () => [...messages().querySelectorAll(":scope > [data-message]")
 const bubbleOf = (id) => messages().querySelector(`:scope > [data-message="${id}"]`);
 
 let watcher;
+let sizes;
+// Whether the newest message is in sight, and so stays in sight when the space changes.
+let isStuck = true;
 
 /** The id of the open conversation, or null. */
 export const openedId = () => messages()?.dataset.of ?? null;
@@ -40,7 +43,7 @@ export function begin() {
   if (!messages()) return;
   toBottom();
   watchForOlder();
-  scroller().addEventListener("scroll", () => isAtBottom() && hideChip(), { passive: true });
+  stayAtBottom();
   document.getElementById("new-messages")?.addEventListener("click", () => {
     toBottom();
     hideChip();
@@ -114,6 +117,23 @@ export function regroup() {
     earlier = bubble;
   }
   earlier?.classList.add("ends");
+}
+
+function stayAtBottom() {
+  sizes?.disconnect();
+  isStuck = true;
+  const seen = scroller();
+  sizes = new ResizeObserver(() => seen.isConnected && isStuck && toBottom());
+  sizes.observe(seen);
+  sizes.observe(messages());
+  seen.addEventListener(
+    "scroll",
+    () => {
+      isStuck = isAtBottom();
+      if (isStuck) hideChip();
+    },
+    { passive: true },
+  );
 }
 
 function announceOpened() {

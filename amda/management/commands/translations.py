@@ -77,7 +77,7 @@ def found_in_code(root: Path) -> dict[tuple, polib.POEntry]:
     for path in _sources(root):
         source = path.read_text()
         if path.suffix != ".py":
-            source = templatize(source, origin=str(path))
+            source = _as_python(templatize(source, origin=str(path)))
         for line, function, message, comments in extract_python(
             io.BytesIO(source.encode()), KEYWORDS, COMMENT_TAGS, {"encoding": "utf-8"}
         ):
@@ -124,6 +124,11 @@ def _sources(root: Path) -> list[Path]:
     inner = [path for folder in PYTHON_FOLDERS for path in (root / folder).rglob("templates/**/*.*")]
     kept = {path for path in (*python, *templates, *inner) if "migrations" not in path.parts}
     return sorted(path for path in kept if path.suffix in {".py", ".html", ".txt", ".subject"})
+
+
+def _as_python(templatized: str) -> str:
+    # Indentation means nothing in a template and everything to Python's tokenizer.
+    return "\n".join(line.strip() for line in templatized.split("\n"))
 
 
 def _read(path: Path) -> polib.POFile:
