@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage as ReceivedMail
+from functools import wraps
 from pathlib import Path
 
 from django.conf import settings
@@ -15,7 +16,9 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.http import Http404
 from django.shortcuts import render
 from django.urls import reverse
+from django.views.decorators.http import require_safe
 
+BACKEND = "amda.mailbox.FolderBackend"
 KEPT = 200
 _NAME = re.compile(r"[0-9]{8}T[0-9]{12}-[0-9a-f]{8}\Z")
 _TAG = re.compile(r"<[^>]*>")
@@ -47,6 +50,20 @@ class Mail:
     text: str
 
 
+def _in_development_only(view):
+    """Answer 404 anywhere else: these pages show everybody's mail to anybody."""
+
+    @wraps(view)
+    def guarded(request, *args, **kwargs):
+        if not settings.DEBUG or settings.EMAIL_BACKEND != BACKEND:
+            raise Http404("no mail is kept here")
+        return view(request, *args, **kwargs)
+
+    return guarded
+
+
+@require_safe
+@_in_development_only
 def listing(request):
     """The page of all kept mails, newest first."""
     folder = Path(settings.MAILBOX_DIR)
@@ -54,6 +71,8 @@ def listing(request):
     return render(request, "mail/listing.html", {"mails": mails})
 
 
+@require_safe
+@_in_development_only
 def one(request, name):
     """The page of one mail, as text only: what a mail's HTML would load stays unloaded."""
     folder = Path(settings.MAILBOX_DIR)

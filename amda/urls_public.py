@@ -1,7 +1,6 @@
 """The public host: the admin, staff's sign-in, the API's public half."""
 
 from allauth.account.decorators import secure_admin_login
-from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
@@ -16,13 +15,9 @@ urlpatterns = [
     path("accounts/", include("tenants.accounts.urls")),
     path("api/", include("amda.urls_api_public")),
     path("language/", language.change, name="set_language"),
+    path("mail/", mailbox.listing, name="mailbox"),
+    path("mail/<str:name>/", mailbox.one, name="mail"),
 ]
-
-if settings.DEBUG and settings.EMAIL_BACKEND == "amda.mailbox.FolderBackend":
-    urlpatterns += [
-        path("mail/", mailbox.listing, name="mailbox"),
-        path("mail/<str:name>/", mailbox.one, name="mail"),
-    ]
 
 handler400 = "amda.errors.bad_request"
 handler403 = "amda.errors.forbidden"

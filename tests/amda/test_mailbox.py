@@ -1,7 +1,7 @@
 """The mail of a development run: kept in files, shown on a page."""
 
 import pytest
-from django.core.mail import EmailMultiAlternatives, get_connection
+from django.core.mail import EmailMultiAlternatives
 
 from amda import mailbox
 
@@ -9,12 +9,13 @@ from amda import mailbox
 @pytest.fixture
 def folder(settings, tmp_path):
     settings.MAILBOX_DIR = tmp_path / "mail"
+    settings.EMAIL_BACKEND = mailbox.BACKEND
+    settings.DEBUG = True
     return settings.MAILBOX_DIR
 
 
 def send(subject, text="See http://localhost/key/1", page=""):
-    connection = get_connection("amda.mailbox.FolderBackend")
-    mail = EmailMultiAlternatives(subject, text, to=["awa@shop.test"], connection=connection)
+    mail = EmailMultiAlternatives(subject, text, to=["awa@shop.test"])
     if page:
         mail.attach_alternative(page, "text/html")
     return mail.send()
@@ -52,6 +53,17 @@ def test_mail_of_another_name_is_not_there(folder, db, client_for, name):
 
 def test_mail_page_exists_on_the_public_host_only(folder, tenant, owner, client_for):
     assert client_for(tenant, owner).get("/mail/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("DEBUG", False), ("EMAIL_BACKEND", "django.core.mail.backends.smtp.EmailBackend")],
+)
+def test_mail_page_exists_in_development_only(folder, db, client_for, settings, name, value):
+    send("One")
+    setattr(settings, name, value)
+
+    assert client_for(None).get("/mail/").status_code == 404
 
 
 def test_folder_keeps_the_newest_mails_only(folder, monkeypatch):
