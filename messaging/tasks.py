@@ -1,10 +1,15 @@
 """Jobs: load, enter the tenant, call the verb."""
 
+from datetime import timedelta
+
 from django.utils import timezone
 
 from messaging import delivering, inbox
 from tenants import context, directory
+from tenants.accounts.models import RememberedWrite
 from tenants.models import Tenant
+
+REMEMBER_WRITES = timedelta(days=2)
 
 
 def drain_inbox(tenant: int) -> None:
@@ -23,5 +28,9 @@ def drain_outbox(tenant: int, instance: int) -> None:
 
 
 def forget_old(timestamp: int) -> None:
-    """Remove deliveries that are older than they may be kept."""
+    """Remove deliveries, and answers to repeated writes, that need not be kept longer."""
     inbox.forget_old(timezone.now())
+    before = timezone.now() - REMEMBER_WRITES
+    for tenant in list(Tenant.objects.order_by("number")):
+        with context.entered(tenant):
+            RememberedWrite.objects.filter(created_at__lt=before).delete()

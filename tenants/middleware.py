@@ -6,7 +6,7 @@ import sys
 from django.conf import settings
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError, connection
-from django.http import Http404, HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from psycopg_pool import PoolTimeout
@@ -42,25 +42,26 @@ def enter_tenant(get_response):
         request.urlconf = settings.PUBLIC_SCHEMA_URLCONF
         request.bearer_only = False
         if host not in _public_hosts():
-            _enter(request, directory.tenant_of_host(host))
+            tenant = directory.tenant_of_host(host)
         elif "X-Tenant" in request.headers and request.path.startswith("/api/"):
             request.bearer_only = True
             request.COOKIES.clear()
-            _enter(request, directory.tenant_of_slug(request.headers["X-Tenant"]))
-        try:
+            tenant = directory.tenant_of_slug(request.headers["X-Tenant"])
+        else:
             return get_response(request)
-        finally:
-            connection.set_schema_to_public()
+        return _inside(tenant, request, get_response) if tenant else _nobody_here(request)
 
     return middleware
 
 
-def _enter(request, tenant) -> None:
-    if tenant is None:
-        raise Http404("no tenant here")
+def _inside(tenant, request, get_response) -> HttpResponse:
     request.tenant = tenant
     request.urlconf = settings.ROOT_URLCONF
     connection.set_tenant(tenant)
+    try:
+        return get_response(request)
+    finally:
+        connection.set_schema_to_public()
 
 
 def _public_hosts() -> set[str]:
@@ -85,17 +86,23 @@ def _means_away(error: BaseException | None) -> bool:
 
 def _unavailable(request) -> HttpResponse:
     message = _("The database is not answering. Please try again in a moment.")
-    if request.path.startswith("/api/"):
-        body = {
-            "success": False,
-            "error": {"message": message, "field": None, "code": "database_away"},
-        }
-        response: HttpResponse = JsonResponse(body, status=503)
-    else:
-        page = render_to_string("error.html", {"title": _("One moment"), "message": message})
-        response = HttpResponse(page, status=503)
+    response = _error(request, 503, "database_away", _("One moment"), message)
     response["Retry-After"] = "5"
     return response
+
+
+def _nobody_here(request) -> HttpResponse:
+    message = _("There is nothing at this address.")
+    return _error(request, 404, "tenant_unknown", _("Not found"), message)
+
+
+def _error(request, status: int, code: str, title: str, message: str) -> HttpResponse:
+    """In the API's shape below /api/, as a page elsewhere."""
+    if request.path.startswith("/api/"):
+        error = {"message": message, "field": None, "code": code}
+        return JsonResponse({"success": False, "error": error}, status=status)
+    page = render_to_string("error.html", {"title": title, "message": message})
+    return HttpResponse(page, status=status)
 
 
 got_request_exception.connect(_note_database_away, dispatch_uid="database_away")
