@@ -23,7 +23,6 @@ State = WebhookDelivery.State
 BATCH = 100
 TURN_SECONDS = 2
 SWEEP_AFTER_SECONDS = 3
-LOCK_SPACE = 7_260_002
 
 
 def drain(number: int) -> None:
@@ -87,7 +86,7 @@ def _drain_batch(tenant: Tenant) -> int | None:
 
 def _lock(number: int) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCK_SPACE, number])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [orders.INBOX_LOCK, number])
         return cursor.fetchone()[0]
 
 

@@ -12,7 +12,7 @@ from django.core.validators import validate_email
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from tenants import context, directory, schema
+from tenants import context, directory, orders, schema
 from tenants.accounts.models import Role, User
 from tenants.models import ProviderInstance, SlugAlias, Tenant, WebhookDelivery
 from tenants.models.tenants import SLUG, host_label
@@ -97,6 +97,7 @@ def delete_tenant(tenant: Tenant) -> None:
     number = tenant.number
     with context.entered_public():
         with transaction.atomic():
+            _wait_for_inbox(number)
             _delete_jobs(number)
             WebhookDelivery.objects.of(number).delete()
             ProviderInstance.objects.of(number).delete()
@@ -207,6 +208,12 @@ def _next_number() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval(pg_get_serial_sequence('public.tenants_tenant', 'number'))")
         return cursor.fetchone()[0]
+
+
+def _wait_for_inbox(number: int) -> None:
+    """Let who reads the inbox finish its batch, and nobody begin: they would deadlock with us."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [orders.INBOX_LOCK, number])
 
 
 def _schema_exists(name: str) -> bool:

@@ -6,6 +6,9 @@ from typing import Any
 
 from django.db import connection
 
+# Two-part advisory locks: who holds (this, tenant) is the one that reads the tenant's inbox.
+INBOX_LOCK = 7_260_003
+
 
 def order(task: str, queue: str, **args: Any) -> None:
     """Order a job; it commits or vanishes with the open transaction."""

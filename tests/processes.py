@@ -26,6 +26,10 @@ ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 30
 STOP_SECONDS = 20
 LOG_SHOWN = 6_000
+# Every request has a connection of its own, as if each came from another machine.
+CLIENT = httpx.Client(
+    trust_env=False, timeout=30, limits=httpx.Limits(max_keepalive_connections=0)
+)
 
 
 def until(condition: Callable[[], Any], seconds: float, what: str = "") -> Any:
@@ -113,7 +117,7 @@ class Web(Running):
         def answers() -> bool:
             assert not self.has_ended, self.said()
             with suppress(httpx.HTTPError):
-                return httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200
+                return CLIENT.get(f"{self.url}/health/ready", timeout=5).status_code == 200
             return False
 
         until(answers, START_SECONDS, f"{self.url} is ready")
@@ -139,7 +143,7 @@ class FakeProvider(Running):
         def answers() -> bool:
             assert not self.has_ended, self.said()
             with suppress(httpx.HTTPError):
-                return httpx.get(f"{self._url}/calls").status_code == 200
+                return CLIENT.get(f"{self._url}/calls").status_code == 200
             return False
 
         until(answers, START_SECONDS, "the provider answers")
@@ -147,11 +151,11 @@ class FakeProvider(Running):
 
     def calls(self) -> Counter[tuple[str, str]]:
         """How often each (to, text) was sent."""
-        return Counter((to, text) for to, text in httpx.get(f"{self._url}/calls").json())
+        return Counter((to, text) for to, text in CLIENT.get(f"{self._url}/calls").json())
 
     def answer_after(self, seconds: float) -> None:
         """Take this long for every answer from now on."""
-        httpx.post(f"{self._url}/slowness", json=seconds).raise_for_status()
+        CLIENT.post(f"{self._url}/slowness", json=seconds).raise_for_status()
 
 
 class Processes:
@@ -234,9 +238,7 @@ class Poster:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         every = {"Content-Type": "application/json"} | (self._signature if signed else {})
         try:
-            answer = httpx.post(
-                self._url, content=content, headers=every | (headers or {}), timeout=30
-            )
+            answer = CLIENT.post(self._url, content=content, headers=every | (headers or {}))
         except httpx.TransportError:
             return 0, b""
         return answer.status_code, answer.content
