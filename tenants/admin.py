@@ -150,6 +150,12 @@ class ProviderInstanceAdmin(ModelAdmin):
 class StaffForm(forms.ModelForm):
     """A member of staff; a password is given when it is to be a new one."""
 
+    language = forms.ChoiceField(
+        label=_("Language"),
+        required=False,
+        choices=[("", "—"), *settings.LANGUAGES],
+        widget=UnfoldAdminSelectWidget(),
+    )
     new_password = forms.CharField(
         label=_("New password"),
         required=False,

@@ -1,9 +1,11 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class AccountsConfig(AppConfig):
     name = "tenants.accounts"
     label = "accounts"
+    verbose_name = _("platform staff")
 
     def ready(self) -> None:
-        from tenants.accounts import sessions  # noqa: F401  binds every new session
+        from tenants.accounts import addresses, sessions  # noqa: F401  they listen to signals

@@ -162,7 +162,12 @@ def test_admin_finds_deliveries(delivery, as_staff, filters):
 
 
 def test_admin_makes_staff_whose_password_is_hashed_and_works(as_staff, client_for):
-    facts = {"email": "New@amda.test", "is_active": "on", "new_password": PASSWORD}
+    facts = {
+        "email": "New@amda.test",
+        "language": "en",
+        "is_active": "on",
+        "new_password": PASSWORD,
+    }
 
     as_staff.post("/admin/accounts/user/add/", facts)
 

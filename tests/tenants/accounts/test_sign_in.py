@@ -191,6 +191,22 @@ def test_reset_link_of_one_tenant_opens_nothing_at_another(tenant, other_tenant,
     assert answer.context["token_fail"]
 
 
+def test_former_address_signs_nobody_in_and_gets_no_link(tenant, owner, client_for):
+    client = client_for(tenant)
+    former = owner.email
+    client.post("/accounts/password/reset/", {"email": former})
+    with context.entered(tenant):
+        owner.email = "new@vendor-001.test"
+        owner.save()
+    mail.outbox.clear()
+
+    sign_in(client, former)
+    client.post("/accounts/password/reset/", {"email": former})
+
+    assert not is_signed_in(client)
+    assert "/key/" not in mail.outbox[0].body
+
+
 def test_reset_tells_nobody_whether_an_address_is_known(tenant, owner, client_for):
     client = client_for(tenant)
 
