@@ -7,6 +7,8 @@ from messaging.models import Lead
 from messaging.outbox import LONGEST_TEXT
 from tenants.accounts.models import User
 
+LONGEST_NOTE = 10_000
+
 
 class _Form(forms.Form):
     def first_error(self) -> str:
@@ -60,20 +62,28 @@ class AssignForm(_Form):
 class LeadForm(forms.ModelForm):
     """What the team knows about a lead."""
 
+    note = forms.CharField(
+        label=_("Note"),
+        required=False,
+        max_length=LONGEST_NOTE,
+        widget=forms.Textarea(attrs={"rows": 5, "dir": "auto"}),
+    )
+
     class Meta:
         model = Lead
         fields = ("name", "owner", "note")
-        widgets = {"note": forms.Textarea(attrs={"rows": 5})}
+        labels = {"owner": _("Owner")}  # noqa: RUF012
 
     def __init__(self, *args, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, label_suffix="", **kwargs)
         self.fields["owner"].queryset = User.objects.filter(is_active=True)
         self.fields["owner"].empty_label = _("nobody")
-        self.fields["note"].max_length = 10_000
 
 
 class NoteForm(forms.ModelForm):
     """The note alone, edited beside a conversation."""
+
+    note = forms.CharField(required=False, max_length=LONGEST_NOTE)
 
     class Meta:
         model = Lead

@@ -16,7 +16,8 @@ export async function open(address) {
   if (!piece.ok) return toast({ text: piece.status === 403 ? words.forbidden : words.failed });
   fill(dialog(), piece.html);
   if (!dialog().open) dialog().showModal();
-  dialog().querySelector("[autofocus], textarea, select")?.focus();
+  const first = ["[autofocus]", "textarea", "select"].map((each) => dialog().querySelector(each));
+  first.find(Boolean)?.focus();
 }
 
 export function showHelp() {
