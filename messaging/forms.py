@@ -72,7 +72,7 @@ class LeadForm(forms.ModelForm):
     class Meta:
         model = Lead
         fields = ("name", "owner", "note")
-        labels = {"owner": _("Owner")}  # noqa: RUF012
+        labels = {"owner": _("Owner")}
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, label_suffix="", **kwargs)

@@ -35,7 +35,8 @@ def send(request, pk: int):
     except (outbox.Refused, limits.LimitReached) as refusal:
         return _refused(request, refusal.message)
     if message.conversation_id != conversation.pk:
-        return _refused(request, _("This message was already sent elsewhere. Please write it again."))
+        said = _("This message was already sent elsewhere. Please write it again.")
+        return _refused(request, said)
     if not request.htmx:
         return redirect("messaging:conversation", conversation.pk)
     context = {"bubble": showing.bubble(message), "may_reply": True}

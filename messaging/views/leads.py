@@ -31,7 +31,13 @@ def leads(request):
         return HttpResponseBadRequest("after")
     found = queries.leads(after, text=text)
     template = "leads/rows.html" if request.htmx else "leads/leads.html"
-    context = {"rows": found.rows, "next": found.next, "text": text, "is_first_page": after is None, "section": "leads"}
+    context = {
+        "section": "leads",
+        "rows": found.rows,
+        "next": found.next,
+        "text": text,
+        "is_first_page": after is None,
+    }
     return render(request, template, context)
 
 

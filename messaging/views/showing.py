@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 from django.utils import timezone
@@ -58,7 +59,7 @@ def bubbles(conversation: Conversation, newest_first: Iterable[Message]) -> list
     messages = list(newest_first)[::-1]
     quoted = _quoted(conversation, messages)
     drawn = [Bubble(message, quoted.get(message.reply_to)) for message in messages]
-    for earlier, later in zip(drawn, drawn[1:], strict=False):
+    for earlier, later in pairwise(drawn):
         later.first_of_day = earlier.day != later.day
         earlier.ends = later.begins = not _together(earlier, later)
     return drawn

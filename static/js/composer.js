@@ -55,7 +55,7 @@ function submit() {
 }
 
 async function deliver(attempt, bubble) {
-  const body = new FormData();
+  const body = new URLSearchParams();
   body.set("text", attempt.text);
   body.set("reference", attempt.reference);
   const piece = await fetchPiece(attempt.url, { method: "POST", body });

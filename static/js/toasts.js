@@ -23,7 +23,7 @@ function undoButton(box, address, values, word) {
   button.textContent = word;
   button.addEventListener("click", async () => {
     box.remove();
-    const body = new FormData();
+    const body = new URLSearchParams();
     for (const [name, value] of Object.entries(values)) body.set(name, value);
     const piece = await fetchPiece(address, { method: "POST", body });
     if (!piece.ok) return toast({ text: words.failed });

@@ -263,9 +263,7 @@ def test_answer_posted_twice_is_one_message(browser, tenant, conversation):
 
 
 def test_refusal_stands_beside_the_composer(browser, conversation):
-    answer = browser.post(
-        f"/inbox/{conversation.pk}/send/", {"text": "x" * 20_001}, headers=HTMX
-    )
+    answer = browser.post(f"/inbox/{conversation.pk}/send/", {"text": "x" * 20_001}, headers=HTMX)
 
     assert answer.status_code == 422
     assert "20001" in answer.content.decode()
@@ -351,7 +349,8 @@ def test_first_message_makes_the_lead_and_opens_the_conversation(browser, tenant
     with context.entered(tenant):
         message = Message.objects.get()
         assert message.conversation.peer == "+221701234567"
-    assert answer["HX-Redirect"] == reverse("messaging:conversation", args=[message.conversation_id])
+    opened = reverse("messaging:conversation", args=[message.conversation_id])
+    assert answer["HX-Redirect"] == opened
 
 
 @pytest.mark.parametrize(("to", "text"), [("hello", "Hello"), ("", "Hello"), ("70 123 45 67", "")])

@@ -121,7 +121,9 @@ def problems_of(path: Path, said: dict) -> list[str]:
 def _sources(root: Path) -> list[Path]:
     python = [path for folder in PYTHON_FOLDERS for path in (root / folder).rglob("*.py")]
     templates = [path for path in (root / "templates").rglob("*.*") if path.is_file()]
-    inner = [path for folder in PYTHON_FOLDERS for path in (root / folder).rglob("templates/**/*.*")]
+    inner = [
+        path for folder in PYTHON_FOLDERS for path in (root / folder).rglob("templates/**/*.*")
+    ]
     kept = {path for path in (*python, *templates, *inner) if "migrations" not in path.parts}
     return sorted(path for path in kept if path.suffix in {".py", ".html", ".txt", ".subject"})
 
