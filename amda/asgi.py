@@ -16,6 +16,7 @@ from amda import database
 
 database.bring_up()
 django_application = get_asgi_application()
+database.require_whole_schemas()
 
 from amda import health  # noqa: E402
 from messaging.routing import websocket_urlpatterns  # noqa: E402

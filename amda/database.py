@@ -1,12 +1,16 @@
 """Where the database is, for the parts that speak to it without Django's ORM."""
 
+import logging
 import sys
 
 import psycopg
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError, connection
 
 from amda import embedded
+
+logger = logging.getLogger(__name__)
 
 
 def bring_up() -> None:
@@ -19,6 +23,24 @@ def bring_up() -> None:
             embedded.hold(settings.DATA_DIR)
     except (embedded.EmbeddedError, ImproperlyConfigured) as exc:
         sys.exit(str(exc))
+
+
+def require_whole_schemas() -> None:
+    """End the process with one sentence when a tenant's schema lacks a table.
+
+    While the database is away nobody can be answered wrongly either: the process starts, and
+    answers 503 until it is back.
+    """
+    from tenants import schema
+
+    try:
+        schema.require_whole()
+    except schema.Incomplete as exc:
+        sys.exit(str(exc))
+    except DatabaseError as exc:
+        logger.warning("the schemas could not be looked at: %s", type(exc).__name__)
+    finally:
+        connection.close()
 
 
 def dsn() -> str:

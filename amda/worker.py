@@ -12,7 +12,8 @@ import psycopg_pool
 from django.db import close_old_connections
 from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.contrib.django import app as job_app
-from procrastinate.exceptions import ConnectorException
+from procrastinate.exceptions import ConnectorException, UniqueViolation
+from procrastinate.jobs import Job, Status
 from procrastinate.worker import Worker
 
 from amda import database
@@ -137,8 +138,20 @@ async def _free_jobs_of_dead_workers(app: App) -> None:
     stalled = await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=DEAD_AFTER_SECONDS)
     for job in stalled:
         logger.warning("job %s lost its worker and is done again", job.id)
-        await app.job_manager.retry_job(job)
+        await _free(app, job)
     await app.job_manager.prune_stalled_workers(DEAD_AFTER_SECONDS)
+
+
+async def _free(app: App, job: Job) -> None:
+    try:
+        await app.job_manager.retry_job(job)
+    except UniqueViolation:
+        # The same order waits already: one of them is enough.
+        await app.job_manager.finish_job(job, Status.SUCCEEDED, delete_job=True)
+    except ConnectorException as exc:
+        if not isinstance(exc.__cause__, psycopg.errors.RaiseException):
+            raise
+        logger.info("job %s was freed by another worker", job.id)
 
 
 async def _database_answers() -> bool:

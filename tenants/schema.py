@@ -40,6 +40,34 @@ def drop(schema: str) -> None:
         cursor.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
 
 
+class Incomplete(Exception):
+    """Some tenants' schemas lack tables; the message says which."""
+
+
+def require_whole() -> None:
+    """Raise `Incomplete` when a tenant's query could end up in `public`. One statement."""
+    lacking = {
+        schema: sorted(_tenant_tables() - present) for schema, present in _tables_by_schema()
+    }
+    lacking = {schema: missing for schema, missing in lacking.items() if missing}
+    if lacking:
+        told = "; ".join(f"{schema}: {', '.join(missing)}" for schema, missing in lacking.items())
+        raise Incomplete(
+            f"{len(lacking)} schemas lack tables, which would be looked for in public:"
+            f" run migrate_schemas. {told}"
+        )
+
+
+def _tables_by_schema() -> list[tuple[str, set[str]]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT t.schema_name, COALESCE(array_agg(p.tablename), '{}')"
+            " FROM public.tenants_tenant t LEFT JOIN pg_tables p ON p.schemaname = t.schema_name"
+            " GROUP BY t.schema_name ORDER BY t.schema_name"
+        )
+        return [(schema, set(tables)) for schema, tables in cursor.fetchall()]
+
+
 def missing_tables(schema: str) -> list[str]:
     """The tables of tenant apps that a schema lacks, which would be looked for in `public`."""
     with connection.cursor() as cursor:

@@ -137,11 +137,15 @@ def test_connect_instance_lets_only_listed_private_hosts_be_called(tenant, setti
         )
 
 
-def test_connect_instance_refuses_a_reference_of_somebody_else(tenant, other_tenant):
+def test_connect_instance_lets_two_vendors_have_the_same_session_id(tenant, other_tenant):
     connect("vendor_002", "wasender", "--phone", PHONE, "--set", *KEYS, "session_id=77")
+    connect("vendor_001", "wasender", "--phone", PHONE, "--set", *KEYS, "session_id=77")
 
-    with pytest.raises(CommandError, match=r"^session_id: "):
-        connect("vendor_001", "wasender", "--phone", PHONE, "--set", *KEYS, "session_id=77")
+    session_ids = [
+        made.settings["session_id"]
+        for made in ProviderInstance.objects.across_tenants().filter(address=PHONE)
+    ]
+    assert session_ids == ["77", "77"]
 
 
 def test_whose_names_the_vendor_of_a_number_and_of_an_instance(tenant, other_tenant, instance):

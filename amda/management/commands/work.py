@@ -5,13 +5,14 @@ import signal
 
 from django.core.management.base import BaseCommand
 
-from amda import worker
+from amda import database, worker
 
 
 class Command(BaseCommand):
     help = "Runs jobs until SIGTERM or Ctrl-C; finishes what it is doing first."
 
     def handle(self, *args, **options) -> None:
+        database.require_whole_schemas()
         asyncio.run(_until_told())
 
 

@@ -56,7 +56,6 @@ class Wasender(Provider):
             help=_("Wasender sends the secret itself; choose HMAC only behind a proxy that signs."),
         ),
     )
-    reference_field = "session_id"
 
     def route(self, hook: Hook) -> list[InstanceRef]:
         """The vendor of the URL alone: the `sessionId` in a body is the session's API key."""
