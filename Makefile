@@ -12,10 +12,10 @@ worker: .venv/.installed
 	@exec $(BIN)/python manage.py work
 
 test: .venv/.installed-dev
-	@exec $(BIN)/python -m pytest
+	@exec $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: lint
-	$(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/python manage.py makemigrations --check --dry-run && $(BIN)/python manage.py translations --check
+	$(BIN)/mypy && $(BIN)/lint-imports && $(BIN)/python -m pytest -q tests/amda/test_completeness.py
 
 fmt: .venv/.installed-dev
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .

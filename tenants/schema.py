@@ -1,7 +1,8 @@
 """A new tenant's schema: made by replaying what migrating an empty one once ran."""
 
 import hashlib
-import importlib.util
+import importlib
+import inspect
 from typing import Any
 
 import psycopg
@@ -167,7 +168,4 @@ def _label(app: str) -> str:
 
 
 def _source(module: str) -> bytes:
-    spec = importlib.util.find_spec(module)
-    assert spec and spec.origin
-    with open(spec.origin, "rb") as file:
-        return file.read()
+    return inspect.getsource(importlib.import_module(module)).encode()

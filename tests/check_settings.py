@@ -6,4 +6,4 @@ os.environ.setdefault("DEBUG", "true")
 os.environ.setdefault("SECRET_KEY", "only-for-tools-that-read-settings-without-running-anything")
 os.environ.setdefault("FIELD_KEYS", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
 
-from amda.settings import *  # noqa: E402, F403
+from amda.settings import *  # noqa: F403

@@ -105,7 +105,9 @@ class RememberedWrite(models.Model):
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["user", "key"], name="write_remembered_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "key"], name="write_remembered_once")
+        ]
 
     def __str__(self) -> str:
         return self.key

@@ -14,7 +14,9 @@ class Command(BaseCommand):
         parser.add_argument("slug", help="the tenant's slug")
         parser.add_argument("--id", type=int, action="append", help="only this delivery")
         parser.add_argument(
-            "--all", action="store_true", help="also those that were taken in well: told twice, kept once"
+            "--all",
+            action="store_true",
+            help="also those that were taken in well: told twice, kept once",
         )
 
     def handle(self, *args, slug: str, **options) -> None:
