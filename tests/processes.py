@@ -27,9 +27,7 @@ START_SECONDS = 30
 STOP_SECONDS = 20
 LOG_SHOWN = 6_000
 # Every request has a connection of its own, as if each came from another machine.
-CLIENT = httpx.Client(
-    trust_env=False, timeout=30, limits=httpx.Limits(max_keepalive_connections=0)
-)
+CLIENT = httpx.Client(trust_env=False, timeout=30, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 def until(condition: Callable[[], Any], seconds: float, what: str = "") -> Any:
@@ -123,7 +121,6 @@ class Web(Running):
         until(answers, START_SECONDS, f"{self.url} is ready")
         return self
 
-
     def port_is_closed(self) -> bool:
         """Whether new connections are refused."""
         with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", self.port)):
@@ -204,9 +201,13 @@ class Processes:
 
     def run(self, *command: str, seconds: float = 60) -> str:
         """Run a short program of ours to its end; what it said."""
-        running = self._keep(Running([sys.executable, *command], self._environment("")))
+        running = self.start(*command)
         assert running.ended(seconds) == 0, running.said()
         return running.said()
+
+    def start(self, *command: str) -> Running:
+        """Start a program of ours that runs until the end of the test."""
+        return self._keep(Running([sys.executable, *command], self._environment("")))
 
     def _keep(self, running: Running) -> Running:
         self._started.append(running)
