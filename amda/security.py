@@ -35,6 +35,8 @@ def content_security_policy(get_response):
 
     def middleware(request):
         response = get_response(request)
+        if response.status_code == 400:
+            return response
         response.headers.setdefault("Content-Security-Policy", policy_for(request))
         response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), payment=()")
         return response

@@ -134,7 +134,7 @@ SHARED_APPS = [
     "django.contrib.messages",
     "daphne",
     "whitenoise.runserver_nostatic",
-    "django.contrib.staticfiles",
+    "amda.apps.StaticFiles",
     "django.contrib.admin",
     "allauth",
     "allauth.account",
@@ -166,8 +166,8 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "tenants.middleware.database_away",
-    "tenants.middleware.enter_tenant",
     "amda.security.content_security_policy",
+    "tenants.middleware.enter_tenant",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -269,7 +269,7 @@ STORAGES = {
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage",
+        else "amda.statics.HashedStatics",
     },
 }
 WHITENOISE_USE_FINDERS = DEBUG

@@ -102,8 +102,9 @@ def open_conversation(lead, instance: ProviderInstance, peer: str) -> Conversati
     return conversation
 
 
-def retry(message: Message, *, now: datetime | None = None) -> Message:
+def retry(message: Message) -> Message:
     """Queue a failed message again, at a person's wish; anything else is left as it is."""
+    limits.require_may_send(current_number())
     with transaction.atomic():
         moved = Message.objects.filter(pk=message.pk, status=Message.Status.FAILED).update(
             status=Message.Status.QUEUED,

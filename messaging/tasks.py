@@ -5,11 +5,12 @@ from datetime import timedelta
 from django.utils import timezone
 
 from messaging import delivering, inbox
-from tenants import context, directory
+from tenants import context, directory, orders
 from tenants.accounts.models import RememberedWrite
 from tenants.models import Tenant
 
 REMEMBER_WRITES = timedelta(days=2)
+KEEP_FAILED_JOBS_DAYS = 14
 
 
 def drain_inbox(tenant: int) -> None:
@@ -30,6 +31,7 @@ def drain_outbox(tenant: int, instance: int) -> None:
 def forget_old(timestamp: int) -> None:
     """Remove deliveries, and answers to repeated writes, that need not be kept longer."""
     inbox.forget_old(timezone.now())
+    orders.forget_failed(KEEP_FAILED_JOBS_DAYS)
     before = timezone.now() - REMEMBER_WRITES
     for tenant in list(Tenant.objects.order_by("number")):
         with context.entered(tenant):

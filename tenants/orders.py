@@ -33,6 +33,12 @@ def inbox_key(tenant_number: int) -> str:
     return f"inbox:{tenant_number}"
 
 
+def forget_failed(days: int) -> None:
+    """Remove jobs that ended badly more than this many days ago."""
+    with connection.cursor() as cursor:
+        cursor.execute(FORGET_FAILED, [f"{days} days"])
+
+
 def _insert(queue: str, task: str, key: str | None, args: dict, at: datetime | None) -> None:
     with connection.cursor() as cursor:
         cursor.execute(ORDER, [queue, f"amda.{task}", key, json.dumps(args), at])
@@ -57,4 +63,12 @@ INSERT INTO public.procrastinate_jobs (queue_name, task_name, queueing_lock, arg
 SELECT 'inbox', 'amda.drain_inbox', 'inbox:' || number, jsonb_build_object('tenant', number)
 FROM unnest(%s::bigint[]) AS number
 ON CONFLICT (queueing_lock) WHERE status = 'todo' DO NOTHING
+"""
+
+FORGET_FAILED = """
+DELETE FROM public.procrastinate_jobs job
+WHERE status IN ('failed', 'cancelled', 'aborted')
+  AND NOT EXISTS (
+    SELECT 1 FROM public.procrastinate_events event
+    WHERE event.job_id = job.id AND event.at > now() - %s::interval)
 """

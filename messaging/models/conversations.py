@@ -61,6 +61,12 @@ class Conversation(models.Model):
                 fields=["assignee", "state", "-last_message_at", "-id"],
                 name="conversation_by_assignee",
             ),
+            # The number on the inbox icon.
+            models.Index(
+                fields=["assignee"],
+                name="conversation_unread",
+                condition=models.Q(state="open", unread_count__gt=0),
+            ),
         ]
 
     def __str__(self) -> str:
