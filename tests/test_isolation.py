@@ -7,6 +7,7 @@ and which doors are open to everybody, with the reason.
 # ruff: noqa: S608  schemas and tables are named by ourselves
 
 import asyncio
+import json
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -38,6 +39,7 @@ from tests.walking import PUBLIC, TENANT, Actor, Exemption, Rules
 VICTIM_PHONE = "+33199000099"
 CONTENT = ("Leaky Lead", "leak me", "leak this note", VICTIM_PHONE, VICTIM_PHONE[1:])
 FAR_AWAY = 900_000
+CLOSED = {"type": "websocket.close"}
 QUIET_SECONDS = 0.5
 ARRIVES_SECONDS = 5
 
@@ -461,6 +463,26 @@ def test_walk_finds_a_planted_leak(make_world, planted, monkeypatch, pattern, vi
     assert said in told(walked)
 
 
+UNBOUND = [
+    ("tenants.api.tokens.bound_to", "the thief's access token at the victim's by header"),
+    ("tenants.context.bound_to", "the thief's session at the victim's by host"),
+]
+
+
+@pytest.mark.parametrize(("binding", "label"), UNBOUND)
+def test_walk_finds_that_tokens_or_sessions_are_bound_to_no_tenant(
+    make_world, monkeypatch, binding, label
+):
+    monkeypatch.setattr(binding, lambda: 1)
+    world = make_world(ids_coincide=True)
+    [stranger] = [each for each in world.strangers_at_the_victims() if each.label == label]
+
+    walked = walking.walk([stranger], world.rules())
+
+    assert "showed 'Leaky Lead'" in told(walked)
+    assert "changed the other tenant's" in told(walked)
+
+
 def test_walk_asks_to_be_taught_an_unknown_parameter(make_world, planted):
     world = make_world(ids_coincide=False)
     planted("files/<int:file>/", asks_nobody_in)
@@ -491,55 +513,56 @@ def socket_headers(tenant: Tenant | None, cookie: str = "", origin: str | None =
     return [*headers, (b"cookie", cookie.encode())] if cookie else headers
 
 
-async def heard(application, path: str, headers: list, number: int) -> list[dict]:
-    """What a socket is told of an event of this tenant; it may be closed before."""
+def publish(number: int) -> None:
+    """An event of a tenant; its `message` is the tenant's number."""
+    try:
+        realtime.publish_now(number, "message", message=number)
+    finally:
+        # This thread ends now, and its connection belongs to the pool.
+        connection.close()
+
+
+async def heard(application, path: str, headers: list, numbers: tuple[int, ...]) -> list[dict]:
+    """What a socket is told while these tenants have an event each, or that it was closed."""
     socket = WebsocketCommunicator(application, path, headers=headers)
     connected, _protocol = await socket.connect(timeout=ARRIVES_SECONDS)
     if not connected:
-        return []
-    await asyncio.to_thread(realtime.publish_now, number, "message", conversation=1, message=1)
-    messages = []
-    try:
-        while True:
-            wait = ARRIVES_SECONDS if not messages else QUIET_SECONDS
-            output = await socket.receive_output(timeout=wait)
-            messages.append(output)
-            if output["type"] == "websocket.close":
-                return messages
-    except TimeoutError:
-        return messages
+        return [CLOSED]
+    for number in numbers:
+        await asyncio.to_thread(publish, number)
+    outputs = [await socket.receive_output(timeout=ARRIVES_SECONDS)]
+    while outputs[-1]["type"] != "websocket.close":
+        try:
+            outputs.append(await socket.receive_output(timeout=QUIET_SECONDS))
+        except TimeoutError:
+            break
+    return [_told_by(each) for each in outputs]
 
 
-def listen(headers: list, number: int) -> list[list[dict]]:
+def _told_by(output: dict) -> dict:
+    return CLOSED if output["type"] == "websocket.close" else json.loads(output["text"])
+
+
+def listen(headers: list, *tenants: Tenant) -> list[list[dict]]:
     """The same at every websocket route there is."""
     # Importing it looks at the database.
     from amda.asgi import application
 
     paths = walking.websocket_paths(application)
+    numbers = tuple(each.number for each in tenants)
     assert "/ws/live/" in paths
-    return [asyncio.run(heard(application, each, headers, number)) for each in paths]
+    return [asyncio.run(heard(application, each, headers, numbers)) for each in paths]
 
 
-def is_refused(outputs: list[dict]) -> bool:
-    return all(each["type"] == "websocket.close" for each in outputs)
-
-
-def test_socket_of_a_tenants_own_person_hears_its_events(two_shops):
-    _thief, victim = two_shops
-    cookie = walking.cookie(walking.session_of(victim, user_of(victim, Role.OWNER)))
-
-    told_to = listen(socket_headers(victim, cookie), victim.number)
-
-    assert all('"conversation"' in outputs[0]["text"] for outputs in told_to)
-
-
-def test_socket_hears_nothing_of_another_tenant(two_shops):
+def test_socket_hears_its_own_tenants_events_only(two_shops):
     thief, victim = two_shops
     cookie = walking.cookie(walking.session_of(thief, user_of(thief, Role.OWNER)))
 
-    told_to = listen(socket_headers(thief, cookie), victim.number)
+    told_to = listen(socket_headers(thief, cookie), victim, thief)
 
-    assert told_to == [[] for _each in told_to]
+    assert [[each["message"] for each in told] for told in told_to] == [
+        [thief.number] for _each in told_to
+    ]
 
 
 @pytest.mark.parametrize("who", ["thief", "staff", "nobody", "invented"])
@@ -552,9 +575,9 @@ def test_socket_refuses_who_is_not_signed_in_there(two_shops, who):
         "invented": lambda: "amda_session=abcdefghijklmnopqrstuvwxyz012345",
     }
 
-    told_to = listen(socket_headers(victim, cookies[who]()), victim.number)
+    told_to = listen(socket_headers(victim, cookies[who]()), victim)
 
-    assert all(is_refused(outputs) for outputs in told_to)
+    assert told_to == [[CLOSED] for _each in told_to]
 
 
 def test_socket_refuses_a_page_of_another_site(two_shops):
@@ -565,19 +588,19 @@ def test_socket_refuses_a_page_of_another_site(two_shops):
     told_to = [
         outputs
         for origin in origins
-        for outputs in listen(socket_headers(victim, cookie, origin), victim.number)
+        for outputs in listen(socket_headers(victim, cookie, origin), victim)
     ]
 
-    assert all(is_refused(outputs) for outputs in told_to)
+    assert told_to == [[CLOSED] for _each in told_to]
 
 
 def test_socket_refuses_a_tenants_person_at_the_public_host(two_shops):
     _thief, victim = two_shops
     cookie = walking.cookie(walking.session_of(victim, user_of(victim, Role.OWNER)))
 
-    told_to = listen(socket_headers(None, cookie), victim.number)
+    told_to = listen(socket_headers(None, cookie), victim)
 
-    assert all(is_refused(outputs) for outputs in told_to)
+    assert told_to == [[CLOSED] for _each in told_to]
 
 
 def _cookie_in_every_table(tenant: Tenant | None, user: User, victim: Tenant) -> str:

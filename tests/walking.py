@@ -354,7 +354,8 @@ def _knock(walked: Walk, actor: Actor, route: Route) -> None:
     for method in route.methods:
         if method == "GET":
             _ask(walked, actor, route, method, address)
-            _ask(walked, actor, route, method, f"{address}?{urlencode(_query(actor))}")
+            if actor.at_home:
+                _ask(walked, actor, route, method, f"{address}?{urlencode(_query(actor))}")
             if not route.is_api:
                 _ask(walked, actor, route, method, address, extra={"hx-request": "true"})
         else:
