@@ -75,7 +75,7 @@ def start(data_dir: str, port: int) -> tuple[subprocess.Popen, str]:
     return process, until(said, 90, "the product is up")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def product():
     data_dir, port = str(own_data_dir()), free_port()
     process, said = start(data_dir, port)
@@ -88,7 +88,7 @@ def product():
     Path(f"{data_dir}-run.log").unlink()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium():
     with browsers.chromium() as browser:
         yield browser
