@@ -12,7 +12,7 @@ from messaging import consumers, realtime
 TENANT = SimpleNamespace(number=4)
 USER = SimpleNamespace(is_authenticated=True)
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.django_db]
 
 
 @pytest.fixture(autouse=True)
