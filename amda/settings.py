@@ -390,6 +390,7 @@ LOGGING = {
     },
 }
 
+METRICS_TOKEN = _read(env.str, "METRICS_TOKEN", "")
 SENTRY_DSN = _read(env.str, "SENTRY_DSN", "")
 
 # Admin

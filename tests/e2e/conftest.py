@@ -8,11 +8,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests import browsers
 from tests.environment import own_data_dir
 from tests.processes import ROOT, free_port, until
+
+METRICS_TOKEN = "metrics of the browser tests"
 
 
 @dataclass
@@ -30,6 +33,15 @@ class Product:
     @property
     def inbox(self) -> str:
         return f"http://demo.localhost:{self.port}/"
+
+    def refused(self) -> float:
+        """How many posts were refused so far, as Prometheus would read it."""
+        answer = httpx.get(
+            f"http://127.0.0.1:{self.port}/metrics",
+            headers={"Authorization": f"Bearer {METRICS_TOKEN}"},
+        )
+        counts = re.findall(r"^amda_webhooks_refused_total\{.*\} (\S+)$", answer.text, re.MULTILINE)
+        return sum(map(float, counts))
 
     def manage(self, *arguments: str) -> str:
         """Run a management command beside it, and what it printed."""
@@ -52,6 +64,7 @@ def _environment(data_dir: str, port: int) -> dict[str, str]:
         "AMDA_DATA_DIR": data_dir,
         "PORT": str(port),
         "LANG": "fr_FR.UTF-8",
+        "METRICS_TOKEN": METRICS_TOKEN,
     }
 
 

@@ -170,11 +170,13 @@ def test_phone_is_refused_once_the_demo_secret_changes(product, inbox, phone):
     text = words("Refusé")
     open_chat(phone, "Youssef")
     product.manage("shell", "--no-imports", "-c", CHANGE_SECRET)
+    refused_before = product.refused()
 
     say(phone, text)
 
     expect(phone.locator("#journal")).to_contain_text("403", timeout=SOON)
     expect(row(inbox, text)).to_have_count(0)
+    assert product.refused() > refused_before
     product.manage("prepare_demo")
 
 
