@@ -223,6 +223,19 @@ CASES = [
     Case("messages_received__contact", [said("AMDA13", Kind.CONTACT, "Moussa\n+221 77 000 00 01")]),
     Case("messages_received__contacts", [said("AMDA14", Kind.CONTACT, "Moussa\nFatou")]),
     Case("messages_received__poll", [said("AMDA15", Kind.POLL, "Quelle taille ?\n- M\n- L")]),
+    Case("messages_received__button_reply", [said("AMDA42", Kind.TEXT, "Oui")]),
+    Case("messages_received__interactive_reply", [said("AMDA43", Kind.TEXT, "Taille M")]),
+    Case("messages_received__group_invite", [said("AMDA44", Kind.TEXT, "Clients\nRejoignez-nous")]),
+    Case("messages_received__poll_vote", [said("AMDA45", Kind.PLACEHOLDER)]),
+    Case("messages_received__event", [said("AMDA46", Kind.TEXT, "Soldes\nSamedi")]),
+    Case(
+        "messages_upsert__written_on_the_phone",
+        [said("AMDA48", Kind.TEXT, "Je vous rappelle", from_us=True,
+              person=Person(phone="33612345678", lid="77001122334455@lid"))],
+    ),
+    Case("messages_update__sent", [told("AMDA30", Status.SENT, T0)]),
+    Case("messages_update__read", [told("AMDA30", Status.READ, T0)]),
+    Case("messages_update__played", [told("AMDA30", Status.PLAYED, T0)]),
     Case("messages_received__unknown_kind", [said("AMDA16", Kind.PLACEHOLDER, "vu de face")]),
     Case("messages_received__unstorable_text", [said("AMDA18", Kind.TEXT, "a\ufffdb\ufffdc")]),
     Case("messages_received__revoke", [deleted("AMDA1")]),
@@ -303,6 +316,12 @@ def test_parse(case):
         ("messages_update__of_received", "status of a received message"),
         ("message_receipt_update__group", "group receipt"),
         ("call__incoming", "call"),
+        ("messages_received__history_sync", "history synchronisation"),
+        ("messages_received__key_share", "phone synchronisation"),
+        ("chats_update__list", "chat list"),
+        ("contacts_upsert__names", "address book"),
+        ("groups_update__subject", "group settings"),
+        ("group_participants_update__added", "group members"),
     ],
 )
 def test_only_listed_kinds_are_ignored(fixture, reason):
@@ -344,6 +363,12 @@ def test_files_are_attachments_of_their_kind(fixture):
     [event] = parse(fixture)
 
     assert [attachment.kind for attachment in event.attachments] == [event.kind]
+
+
+def test_a_file_may_quote_too():
+    [event] = parse("messages_received__reply_with_image")
+
+    assert (event.kind, event.reply_to) == (Kind.IMAGE, "AMDA30")
 
 
 def test_an_edit_is_the_same_fact_however_it_is_wrapped():
