@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 Status = Message.Status
 ATTEMPTS = 4
 # Longer than any provider call may take: what is claimed longer ago lost its worker.
-CLAIM_SECONDS = 45
+CLAIM_SECONDS = 60
 SLICE_SECONDS = 20
 
 
@@ -111,6 +111,7 @@ def send(message: Message, provider: Provider, via: Via) -> Paused | None:
         text=message.text,
         subject=message.subject,
         reply_to=message.reply_to,
+        reply_to_number=_number_of(message.reply_to, message.instance_id),
     )
     _let_go_of_the_connection()
     try:
@@ -120,6 +121,14 @@ def send(message: Message, provider: Provider, via: Via) -> Paused | None:
     crashpoints.reached("after_provider_took_message")
     record_sent(message, sent)
     return None
+
+
+def _number_of(external_id: str, instance_id: int) -> str:
+    """The provider's second id of a message that is quoted; some quote by that one only."""
+    if not external_id:
+        return ""
+    quoted = Message.objects.filter(instance_id=instance_id, external_id=external_id)
+    return quoted.values_list("provider_number", flat=True).first() or ""
 
 
 def record_sent(message: Message, sent: Sent) -> None:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import F
 from django.utils import timezone
@@ -36,6 +37,10 @@ RANK: dict[str, int] = {
     Status.READ: 6,
     Status.PLAYED: 7,
 }
+
+
+class TooEarly(Exception):
+    """The change of a message came before the message: the delivery is tried again."""
 
 
 class Batch:
@@ -88,7 +93,7 @@ class Batch:
             case events.Deleted():
                 self._delete(event, fact, at)
             case events.Edited():
-                self._edit(event, fact, at)
+                self._edit(event, fact, at, delivery)
             case _:
                 logger.debug("tenant %s: %s kept as a fact", self.tenant.number, fact.kind)
 
@@ -175,8 +180,12 @@ class Batch:
         Conversation.objects.filter(last_message_id=message.pk).update(last_message_snippet="")
         self._note(message)
 
-    def _edit(self, event: events.Edited, fact: MessageEvent, at: datetime) -> None:
+    def _edit(
+        self, event: events.Edited, fact: MessageEvent, at: datetime, delivery: WebhookDelivery
+    ) -> None:
         message = _message(fact.instance_id, event.external_id)
+        if message is None and delivery.attempts + 1 < settings.DELIVERY_ATTEMPTS:
+            raise TooEarly(f"message of {fact.kind} {fact.pk}")
         if message is None or (message.edited_at and message.edited_at > at):
             return
         _belongs_to(fact, message)
