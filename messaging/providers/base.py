@@ -7,7 +7,7 @@ each, without retry or sleep. An adapter knows `messaging.events` and nothing el
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 import httpx
 
@@ -90,10 +90,21 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class File:
+    """A file to send: its content, or a `url` from which the provider may fetch it."""
+
+    mime_type: str
+    file_name: str = ""
+    content: bytes = field(default=b"", repr=False)
+    url: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
 class Outgoing:
     """One message to send. `to` is what the medium needs: E.164, a JID, an e-mail address.
 
     `reference` is our own id of the message, handed to the provider where it can carry one.
+    `kind` says whether `file` is sent; `text` is then the caption.
     """
 
     reference: str
@@ -102,6 +113,17 @@ class Outgoing:
     kind: Kind = Kind.TEXT
     subject: str = ""
     reply_to: str = ""
+    file: File | None = None
+
+
+@dataclass(frozen=True)
+class Media:
+    """A file that was fetched: open at its start, in memory or on disk; whoever asked closes it."""
+
+    file: IO[bytes] = field(repr=False)
+    size: int
+    mime_type: str = ""
+    file_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -199,6 +221,8 @@ class Provider:
     """The field whose value is the instance's reference; "" where the address is."""
     sends_at_once: ClassVar[int] = 1
     """How many messages of one instance may be on their way to the provider together."""
+    media_days: ClassVar[int] = 7
+    """For how many days after a message its files may still be asked for."""
 
     @property
     def secret_fields(self) -> tuple[str, ...]:
@@ -229,6 +253,11 @@ class Provider:
     def send(self, outgoing: Outgoing, via: Via) -> Sent:
         """Hand one message to the provider, or raise `SendError`."""
         raise NotImplementedError
+
+    def fetch_media(self, reference: Mapping[str, Any], via: Via, *, limit: int) -> Media:
+        """Fetch the file that an attachment's `reference` names, of `limit` bytes at most
+        (`MEDIA`). Safe to repeat."""
+        raise SendError("unsupported", Feature.MEDIA.value, blame=Blame.MESSAGE)
 
     def check(self, via: Via) -> InstanceState:
         """Ask the provider how the instance is; `SendError` when it cannot be asked."""
