@@ -1,8 +1,5 @@
 """Files of messages: uploading them, showing them, trying again, answering with their content."""
 
-from collections.abc import AsyncIterator, Iterator
-
-from asgiref.sync import sync_to_async
 from django.core.files.storage import default_storage
 from django.core.handlers.asgi import ASGIRequest
 from django.http import Http404, HttpResponse, StreamingHttpResponse
@@ -19,7 +16,7 @@ from messaging.providers import get as provider_of
 from messaging.providers.base import Feature
 from messaging.views import showing
 from messaging.views.access import conversation_or_404, page
-from messaging.views.ranges import Unsatisfiable, asked_range, content_of
+from messaging.views.ranges import Blocks, BlocksInThreads, Unsatisfiable, asked_range
 from tenants import context, directory
 from tenants.accounts.models import User
 from tenants.models import Tenant
@@ -157,20 +154,9 @@ def _answer(request, found: MessageFile, is_preview: bool):
 def _streamed(request, path: str, start: int, end: int) -> StreamingHttpResponse | HttpResponse:
     if request.method == "HEAD":
         return HttpResponse()
-    blocks = content_of(path, start, end)
-    if isinstance(request, ASGIRequest):
-        return StreamingHttpResponse(_in_threads(blocks))
-    return StreamingHttpResponse(blocks)
-
-
-async def _in_threads(blocks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Block after block, so that a slow storage holds up nobody else and no file fills memory."""
-    next_block = sync_to_async(next, thread_sensitive=False)
-    try:
-        while block := await next_block(blocks, b""):
-            yield block
-    finally:
-        await sync_to_async(blocks.close, thread_sensitive=False)()
+    blocks = Blocks(path, start, end)
+    is_async = isinstance(request, ASGIRequest)
+    return StreamingHttpResponse(BlocksInThreads(blocks) if is_async else blocks)
 
 
 def _with_headers(response, found: MessageFile, is_preview: bool, etag: str):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Generator
 
+from asgiref.sync import sync_to_async
 from django.core.files.storage import default_storage
 
 BLOCK = 256 * 1024
@@ -33,25 +34,58 @@ def asked_range(request, size: int, etag: str) -> tuple[int, int]:
     return start, end
 
 
-def content_of(path: str, start: int, end: int) -> Generator[bytes]:
-    """The bytes of a stored file, block by block; FileNotFoundError before the first."""
-    file = default_storage.open(path)
-    # An object store would otherwise copy the whole object here for a few bytes of it.
-    remote = getattr(file, "obj", None)
-    return _remote(file, remote, start, end) if remote is not None else _local(file, start, end)
+class Blocks:
+    """The bytes of a stored file from one place to another, block by block.
+
+    What was opened is closed also where nobody reads a single block.
+    """
+
+    def __init__(self, path: str, start: int, end: int) -> None:
+        self._file = default_storage.open(path)
+        # An object store would otherwise copy the whole object here for a few bytes of it.
+        remote = getattr(self._file, "obj", None)
+        self._blocks = _remote(remote, start, end) if remote else _local(self._file, start, end)
+
+    def __iter__(self) -> "Blocks":
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._blocks)
+
+    def close(self) -> None:
+        self._blocks.close()
+        self._file.close()
 
 
-def _local(file, start: int, end: int) -> Generator[bytes]:
-    with file:
-        file.seek(start)
-        left = end - start
-        while left and (block := file.read(min(BLOCK, left))):
-            left -= len(block)
-            yield block
+class BlocksInThreads:
+    """The same for an asynchronous server: a slow storage holds up nobody else."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        self._blocks = blocks
+        self._next = sync_to_async(next, thread_sensitive=False)
+
+    def __aiter__(self) -> "BlocksInThreads":
+        return self
+
+    async def __anext__(self) -> bytes:
+        block = await self._next(self._blocks, b"")
+        if not block:
+            raise StopAsyncIteration
+        return block
+
+    def close(self) -> None:
+        self._blocks.close()
 
 
-def _remote(file, remote, start: int, end: int) -> Generator[bytes]:
-    file.close()
+def _local(file, start: int, end: int) -> Generator[bytes, None, None]:
+    file.seek(start)
+    left = end - start
+    while left and (block := file.read(min(BLOCK, left))):
+        left -= len(block)
+        yield block
+
+
+def _remote(remote, start: int, end: int) -> Generator[bytes, None, None]:
     body = remote.get(Range=f"bytes={start}-{end - 1}")["Body"]
     try:
         yield from body.iter_chunks(BLOCK)
