@@ -3,7 +3,7 @@
 import io
 import warnings
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO
 
 from PIL import Image, ImageOps
 
@@ -29,7 +29,7 @@ class Picture:
     preview: bytes | None = None
 
 
-def look_at(file: BinaryIO) -> Picture:
+def look_at(file: IO[bytes]) -> Picture:
     """Measure a picture as it is held, and make the copy that pages show; or `NotShown`."""
     try:
         with warnings.catch_warnings():
@@ -42,7 +42,7 @@ def look_at(file: BinaryIO) -> Picture:
         raise NotShown(type(exc).__name__) from exc
 
 
-def _look_at(file: BinaryIO) -> Picture:
+def _look_at(file: IO[bytes]) -> Picture:
     file.seek(0)
     with Image.open(file, formats=_FORMATS) as image:
         width, height = image.size

@@ -353,7 +353,7 @@ def test_content_is_private_and_nothing_in_it_runs(browser, tenant, conversation
     assert download["Content-Type"] == "application/octet-stream"
     assert download["Content-Disposition"].startswith("attachment")
     assert body_of(download) == HTML
-    assert body_of(inline) == source.content
+    assert body_of(inline) == picture()
 
 
 def test_known_content_is_not_sent_again_and_parts_are_parts(browser, tenant, conversation, source):

@@ -1,11 +1,15 @@
 """Files in a bucket of a server that speaks S3, as in a folder."""
 
+import asyncio
+
 import boto3
 import pytest
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from moto.server import ThreadedMotoServer
 
 from messaging import media
+from messaging.views import ranges
 from tenants import context, onboarding
 from tests import factories
 from tests.messaging.files import body_of, content_of, fetched, kept_at, ordered, picture
@@ -121,9 +125,8 @@ def test_deleting_a_tenant_deletes_its_files_alone(
     onboarding._delete_files(context.folder_of(other_tenant.number))
 
 
+@pytest.mark.parametrize("stored_in", ["s3"], indirect=True)
 def test_s3_objects_are_private(s3, settings, stored_in, tenant, conversation, source):
-    if stored_in != "s3":
-        pytest.skip("about buckets only")
     with context.entered(tenant):
         file = fetched(conversation, source)
     client = boto3.client("s3", endpoint_url=s3, region_name="us-east-1", **KEYS)
@@ -131,3 +134,18 @@ def test_s3_objects_are_private(s3, settings, stored_in, tenant, conversation, s
     grants = client.get_object_acl(Bucket=BUCKET, Key=file.path)["Grants"]
 
     assert [grant["Grantee"]["Type"] for grant in grants] == ["CanonicalUser"]
+
+
+def test_asynchronous_server_reads_block_by_block(stored_in, monkeypatch):
+    monkeypatch.setattr(ranges, "BLOCK", 4)
+    default_storage.save("block-by-block", ContentFile(b"0123456789"))
+
+    async def read() -> list[bytes]:
+        blocks = ranges.BlocksInThreads(ranges.Blocks("block-by-block", 1, 10))
+        try:
+            return [block async for block in blocks]
+        finally:
+            blocks.close()
+
+    assert asyncio.run(read()) == [b"1234", b"5678", b"9"]
+    default_storage.delete("block-by-block")
