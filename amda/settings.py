@@ -261,10 +261,34 @@ DEFAULT_COUNTRY = _read(env.str, "DEFAULT_COUNTRY", "FR").upper()
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+# Files of messages are private: they are answered by us, after a look at who asks.
+MEDIA_CDN_URL = _read(env.str, "MEDIA_CDN_URL", "").rstrip("/")
+if MEDIA_CDN_URL and not MEDIA_CDN_URL.startswith("https://"):
+    raise ImproperlyConfigured("MEDIA_CDN_URL must look like https://cdn.example.org.")
+S3_BUCKET = _read(env.str, "S3_BUCKET", "")
 STORAGES = {
     "default": {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": S3_BUCKET,
+            "endpoint_url": _read(env.str, "S3_ENDPOINT_URL", "") or None,
+            "region_name": _read(env.str, "S3_REGION", "") or None,
+            "access_key": _read(env.str, "S3_ACCESS_KEY_ID", "") or None,
+            "secret_key": _read(env.str, "S3_SECRET_ACCESS_KEY", "") or None,
+            "default_acl": None,
+            "file_overwrite": True,
+            "querystring_auth": True,
+        },
+    }
+    if S3_BUCKET
+    else {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": DATA_DIR / "files"},
+        "OPTIONS": {
+            "location": DATA_DIR / "files",
+            "allow_overwrite": True,
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
     },
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"

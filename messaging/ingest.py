@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
-from messaging import addressing, events, merging, realtime, signals, windows
+from messaging import addressing, events, media, merging, realtime, signals, windows
 from messaging.models import Conversation, Lead, Message, MessageEvent
 from messaging.providers import get as provider_of
 from tenants.models import ProviderInstance, Tenant, WebhookDelivery
@@ -108,6 +108,7 @@ class Batch:
         _belongs_to(fact, message)
         if not is_new:
             return
+        media.note(message, event.attachments, view_once=event.view_once)
         _adopt_waiting_facts(message)
         _count_in(conversation, message)
         self._note(message)
@@ -175,8 +176,7 @@ class Batch:
         if message is None:
             return
         _belongs_to(fact, message)
-        message.text, message.attachments, message.deleted_at = "", [], at
-        message.save(update_fields=["text", "attachments", "deleted_at"])
+        _bury(message, at)
         Conversation.objects.filter(last_message_id=message.pk).update(last_message_snippet="")
         self._note(message)
 
@@ -345,7 +345,6 @@ def _insert_message(
             "origin": Message.Origin.PHONE if outgoing else Message.Origin.CONTACT,
             "kind": event.kind.value,
             "text": event.text,
-            "attachments": [_attachment(each) for each in event.attachments],
             "reply_to": event.reply_to[:200],
             "status": Status.SENT if outgoing else Status.RECEIVED,
             "provider_number": event.provider_number[:40],
@@ -353,15 +352,6 @@ def _insert_message(
             "received_at": heard_at,
         },
     )
-
-
-def _attachment(attachment: events.Attachment) -> dict:
-    return {
-        "kind": attachment.kind.value,
-        "mime_type": attachment.mime_type,
-        "file_name": attachment.file_name,
-        "size": attachment.size,
-    }
 
 
 def _own_message(
@@ -423,8 +413,14 @@ def _adopt_waiting_facts(message: Message) -> None:
             code, _, detail = fact.detail.partition(" ")
             _apply_status(message, fact.status, code, detail)
         elif fact.kind == "deleted":
-            message.text, message.attachments, message.deleted_at = "", [], fact.at
-            message.save(update_fields=["text", "attachments", "deleted_at"])
+            _bury(message, fact.at)
+
+
+def _bury(message: Message, at: datetime) -> None:
+    """Only the time of a withdrawn message stays; its files leave the storage, too."""
+    message.text, message.deleted_at = "", at
+    message.save(update_fields=["text", "deleted_at"])
+    media.forget([message.pk])
 
 
 def _apply_status(message: Message, status: str, code: str = "", detail: str = "") -> bool:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from messaging import delivering, inbox
+from messaging import delivering, inbox, media
 from tenants import context, directory, orders
 from tenants.accounts.models import RememberedWrite
 from tenants.models import Tenant
@@ -28,6 +28,26 @@ def drain_outbox(tenant: int, instance: int) -> None:
         delivering.drain(tenant, instance)
 
 
+def fetch_media(tenant: int, file: int) -> None:
+    """Get a file of a message from its provider."""
+    try:
+        found = directory.tenant_numbered(tenant)
+    except Tenant.DoesNotExist:
+        return
+    with context.entered(found):
+        media.fetch(file)
+
+
+def discard_files(tenant: int, paths: list[str]) -> None:
+    """Remove from storage what no message holds any more."""
+    try:
+        found = directory.tenant_numbered(tenant)
+    except Tenant.DoesNotExist:
+        return
+    with context.entered(found):
+        media.discard(paths)
+
+
 def forget_old(timestamp: int) -> None:
     """Remove deliveries, and answers to repeated writes, that need not be kept longer."""
     inbox.forget_old(timezone.now())
@@ -36,3 +56,4 @@ def forget_old(timestamp: int) -> None:
     for tenant in list(Tenant.objects.order_by("number")):
         with context.entered(tenant):
             RememberedWrite.objects.filter(created_at__lt=before).delete()
+            media.forget_unsent(before)

@@ -10,9 +10,9 @@ from django.db import connection
 INBOX_LOCK = 7_260_003
 
 
-def order(task: str, queue: str, **args: Any) -> None:
+def order(task: str, queue: str, *, at: datetime | None = None, **args: Any) -> None:
     """Order a job; it commits or vanishes with the open transaction."""
-    _insert(queue, task, None, args, None)
+    _insert(queue, task, None, args, at)
 
 
 def order_once(task: str, queue: str, *, key: str, at: datetime | None = None, **args: Any) -> None:

@@ -116,7 +116,6 @@ class Message(models.Model):
     kind = models.CharField(max_length=12, default="text")
     text = models.TextField(blank=True)
     subject = models.CharField(max_length=250, blank=True)
-    attachments = models.JSONField(default=list, blank=True)
     reply_to = models.CharField(max_length=200, blank=True)
     status = models.CharField(max_length=12, choices=Status.choices)
     reference = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)

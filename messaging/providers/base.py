@@ -295,6 +295,8 @@ class Provider:
     """The field whose value is the instance's reference; "" where the address is."""
     sends_at_once: ClassVar[int] = 1
     """How many messages of one instance may be on their way to the provider together."""
+    media_days: ClassVar[int] = 7
+    """For how many days after a message its files may still be asked for."""
 
     @property
     def secret_fields(self) -> tuple[str, ...]:
@@ -325,6 +327,11 @@ class Provider:
     def send(self, outgoing: Outgoing, via: Via) -> Sent:
         """Hand one message to the provider, or raise `SendError`."""
         raise NotImplementedError
+
+    def fetch_media(self, reference: Mapping[str, Any], via: Via, *, limit: int) -> Media:
+        """Fetch the file that an attachment's `reference` names, of `limit` bytes at most
+        (`MEDIA`). Safe to repeat."""
+        raise SendError("unsupported", Feature.MEDIA.value, blame=Blame.MESSAGE)
 
     def check(self, via: Via) -> InstanceState:
         """Ask the provider how the instance is; `SendError` when it cannot be asked."""
