@@ -328,11 +328,6 @@ class Provider:
         """Hand one message to the provider, or raise `SendError`."""
         raise NotImplementedError
 
-    def fetch_media(self, reference: Mapping[str, Any], via: Via, *, limit: int) -> Media:
-        """Fetch the file that an attachment's `reference` names, of `limit` bytes at most
-        (`MEDIA`). Safe to repeat."""
-        raise SendError("unsupported", Feature.MEDIA.value, blame=Blame.MESSAGE)
-
     def check(self, via: Via) -> InstanceState:
         """Ask the provider how the instance is; `SendError` when it cannot be asked."""
         raise NotImplementedError
