@@ -151,6 +151,7 @@ TENANT_APPS = [
     "django.contrib.sessions",
     "allauth.account",
     "messaging",
+    "alerts",
 ]
 INSTALLED_APPS = [*SHARED_APPS, *(app for app in TENANT_APPS if app not in SHARED_APPS)]
 

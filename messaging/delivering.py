@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import timezone
 
 from amda import crashpoints
-from messaging import ingest, media, realtime, signals
+from messaging import activities, ingest, media, realtime, signals
 from messaging.calling import open_via
 from messaging.events import Kind
 from messaging.models import Conversation, Message, MessageEvent, MessageFile
@@ -215,6 +215,7 @@ def _wait(attempts: int, retry_after: float | None) -> float:
 def _tell(message: Message) -> None:
     message.refresh_from_db()
     mirror_status(message)
+    activities.order([message.pk])
     realtime.publish("message", conversation=message.conversation_id, message=message.pk)
 
 

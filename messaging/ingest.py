@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
-from messaging import addressing, events, media, merging, realtime, signals, windows
+from messaging import activities, addressing, events, media, merging, realtime, signals, windows
 from messaging.models import Conversation, Lead, Message, MessageEvent
 from messaging.providers import get as provider_of
 from tenants.models import ProviderInstance, Tenant, WebhookDelivery
@@ -68,6 +68,7 @@ class Batch:
         )
         for kind, conversation, message in sorted(self._changed):
             realtime.publish(kind, conversation=conversation, message=message)
+        activities.order(message for kind, _at, message in self._changed if kind == "message")
         signals.received(self._received)
 
     def _instance(self, pk: int | None) -> ProviderInstance | None:
@@ -169,6 +170,7 @@ class Batch:
             state_changed_at=at,
         )
         self._changed.add(("instance", 0, instance.pk))
+        signals.instance_moved(instance.pk)
 
     def _delete(self, event: events.Deleted, fact: MessageEvent, at: datetime) -> None:
         """What a contact withdraws leaves a tombstone with the time, and no content."""
@@ -209,6 +211,7 @@ def link(message: Message, external_id: str) -> None:
         return
     message.refresh_from_db()
     _adopt_waiting_facts(message)
+    activities.order([message.pk])
     realtime.publish("message", conversation=message.conversation_id, message=message.pk)
 
 

@@ -2,7 +2,17 @@
 
 from django.db import transaction
 
-from messaging.models import Conversation, Lead, LeadIdentity, LeadMerge, Message
+from messaging import activities
+from messaging.models import (
+    Activity,
+    Conversation,
+    FollowUp,
+    Lead,
+    LeadIdentity,
+    LeadMerge,
+    Message,
+    StageChange,
+)
 
 
 @transaction.atomic
@@ -12,6 +22,9 @@ def merge(kept: Lead, other: Lead, *, by=None) -> LeadMerge:
         "identities": _move(LeadIdentity, other, kept),
         "messages": _move(Message, other, kept),
         "conversations": _move_conversations(other, kept),
+        "activities": _move(Activity, other, kept),
+        "follow_ups": _move(FollowUp, other, kept),
+        "stage_changes": _move(StageChange, other, kept),
         "name": kept.name,
         "owner": kept.owner_id,
     }
@@ -20,6 +33,7 @@ def merge(kept: Lead, other: Lead, *, by=None) -> LeadMerge:
     kept.save(update_fields=["name", "owner", "updated_at"])
     other.merged_into = kept
     other.save(update_fields=["merged_into", "updated_at"])
+    activities.touched([kept.pk, other.pk])
     return LeadMerge.objects.create(kept=kept, merged=other, moved=moved, by=by)
 
 

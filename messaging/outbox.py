@@ -10,7 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from messaging import addressing, delivering, media, realtime
+from messaging import activities, addressing, delivering, media, realtime
 from messaging.events import Kind
 from messaging.models import Conversation, Message, MessageFile
 from messaging.providers import get as provider_of
@@ -67,6 +67,7 @@ def queue(
             _show_as_last(conversation, message)
             delivering.order(current_number(), instance.pk)
     if is_new:
+        activities.order([message.pk])
         realtime.publish("message", conversation=conversation.pk, message=message.pk)
     return message
 
@@ -127,6 +128,7 @@ def retry(message: Message) -> Message:
     message.refresh_from_db()
     if moved:
         delivering.mirror_status(message)
+        activities.order([message.pk])
         realtime.publish("message", conversation=message.conversation_id, message=message.pk)
     return message
 
