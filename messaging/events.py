@@ -161,6 +161,10 @@ class Reacted(Event):
     from_us: bool = False
 
 
+STORY = "story"
+"""Why a WhatsApp "status" post is ignored; such a post's delivery keeps no content."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ignored(Event):
     """Nothing to keep; allowed only for kinds that the provider's table lists."""
