@@ -124,18 +124,15 @@ def _events(delivery: WebhookDelivery) -> list[Event]:
         provider = provider_of(delivery.provider)
     except UnknownProvider as exc:
         raise BadPayload(f"no adapter for {delivery.provider}") from exc
+    instance = ProviderInstance.objects.across_tenants().filter(pk=delivery.instance_id).first()
+    known = instance.settings if instance else {}
     hook = Hook(
         body=secrets.unseal(delivery.body),
         route=delivery.route,
         content_type=delivery.content_type,
+        account=str(known.get(provider.account_field, "")),
     )
-    reference = (
-        ProviderInstance.objects.across_tenants()
-        .filter(pk=delivery.instance_id)
-        .values_list("reference", flat=True)
-        .first()
-    )
-    return provider.parse(hook, reference or "")
+    return provider.parse(hook, instance.reference if instance else "")
 
 
 def _done(delivery: WebhookDelivery) -> None:

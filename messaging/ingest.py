@@ -94,6 +94,8 @@ class Batch:
                 self._delete(event, fact, at)
             case events.Edited():
                 self._edit(event, fact, at, delivery)
+            case events.NumberChanged():
+                self._change_number(event, instance)
             case _:
                 logger.debug("tenant %s: %s kept as a fact", self.tenant.number, fact.kind)
 
@@ -156,6 +158,20 @@ class Batch:
             if message.status == Status.FAILED:
                 signals.failed(message.pk)
             self._note(message)
+
+    def _change_number(self, event: events.NumberChanged, instance: ProviderInstance) -> None:
+        """The person keeps lead and conversation; answers go to the new number."""
+        new = addressing.addresses_of(event.new)
+        lead = self._lead([*addressing.addresses_of(event.old), *new], event.new.name)
+        old = [address.value for address in addressing.addresses_of(event.old)]
+        known = Conversation.objects.filter(lead=lead, instance_id=instance.pk)
+        already = known.filter(peer=new[0].value).exists()
+        conversation = known.filter(peer__in=old).first()
+        if conversation is None or already:
+            return
+        conversation.peer = new[0].value
+        conversation.save(update_fields=["peer"])
+        self._changed.add(("conversation", conversation.pk, 0))
 
     def _change_instance(self, event: events.InstanceChanged, instance, at: datetime) -> None:
         if instance.state_changed_at and at < instance.state_changed_at:
@@ -289,6 +305,9 @@ KINDS = {
     events.Deleted: "deleted",
     events.Edited: "edited",
     events.Reacted: "reaction",
+    events.NumberChanged: "number",
+    events.TemplateChanged: "template",
+    events.Problem: "problem",
     events.Ignored: "ignored",
     events.Unlisted: "unlisted",
 }
@@ -300,7 +319,9 @@ def _detail(event: events.Event) -> str:
             return f"{event.error_code} {event.error_detail}".strip()
         case events.InstanceChanged() | events.Ignored():
             return event.reason
-        case events.Unlisted():
+        case events.Problem():
+            return f"{event.code} {event.detail}".strip()
+        case events.Unlisted() | events.TemplateChanged():
             return event.name
     return ""
 
@@ -345,6 +366,7 @@ def _insert_message(
             "origin": Message.Origin.PHONE if outgoing else Message.Origin.CONTACT,
             "kind": event.kind.value,
             "text": event.text,
+            "subject": event.subject[:250],
             "reply_to": event.reply_to[:200],
             "status": Status.SENT if outgoing else Status.RECEIVED,
             "provider_number": event.provider_number[:40],
@@ -433,7 +455,8 @@ def _apply_status(message: Message, status: str, code: str = "", detail: str = "
         return False
     message.status = Status.FAILED
     message.error_code, message.error_detail = code[:60], detail[:500]
-    message.save(update_fields=["status", "error_code", "error_detail"])
+    message.error_blame = provider_of(message.provider).blame_of(code) if code else ""
+    message.save(update_fields=["status", "error_code", "error_detail", "error_blame"])
     _mirror(message)
     return True
 
