@@ -82,14 +82,17 @@ def without(value: Any, gone: str, others: Collection[str]) -> Any:
 
 
 def _parsed(delivery: WebhookDelivery, body: bytes) -> list[events.Event]:
-    hook = Hook(body=body, route=delivery.route, content_type=delivery.content_type)
-    reference = (
-        ProviderInstance.objects.of(delivery.tenant_id)
-        .filter(pk=delivery.instance_id)
-        .values_list("reference", flat=True)
-        .first()
+    provider = provider_of(delivery.provider)
+    mine = ProviderInstance.objects.of(delivery.tenant_id)
+    instance = mine.filter(pk=delivery.instance_id).first()
+    known = instance.settings if instance else {}
+    hook = Hook(
+        body=body,
+        route=delivery.route,
+        content_type=delivery.content_type,
+        account=str(known.get(provider.account_field, "")),
     )
-    return provider_of(delivery.provider).parse(hook, reference or "")
+    return provider.parse(hook, instance.reference if instance else "")
 
 
 def _mentions(delivery: WebhookDelivery, gone: Collection[str]) -> bool:

@@ -100,6 +100,8 @@ class Batch:
                 self._delete(event, fact, at)
             case events.Edited():
                 self._edit(event, fact, at, delivery)
+            case events.NumberChanged():
+                self._change_number(event, instance)
             case _:
                 logger.debug("tenant %s: %s kept as a fact", self.tenant.number, fact.kind)
 
@@ -162,6 +164,20 @@ class Batch:
             if message.status == Status.FAILED:
                 signals.failed(message.pk)
             self._note(message)
+
+    def _change_number(self, event: events.NumberChanged, instance: ProviderInstance) -> None:
+        """The person keeps lead and conversation; answers go to the new number."""
+        new = addressing.addresses_of(event.new)
+        lead = self._lead([*addressing.addresses_of(event.old), *new], event.new.name)
+        old = [address.value for address in addressing.addresses_of(event.old)]
+        known = Conversation.objects.filter(lead=lead, instance_id=instance.pk)
+        already = known.filter(peer=new[0].value).exists()
+        conversation = known.filter(peer__in=old).first()
+        if conversation is None or already:
+            return
+        conversation.peer = new[0].value
+        conversation.save(update_fields=["peer"])
+        self._changed.add(("conversation", conversation.pk, 0))
 
     def _change_instance(self, event: events.InstanceChanged, instance, at: datetime) -> None:
         if instance.state_changed_at and at < instance.state_changed_at:
@@ -250,6 +266,7 @@ def _insert_message(
             "origin": Message.Origin.PHONE if outgoing else Message.Origin.CONTACT,
             "kind": event.kind.value,
             "text": event.text,
+            "subject": event.subject[:250],
             "reply_to": event.reply_to[:200],
             "status": Status.SENT if outgoing else Status.RECEIVED,
             "provider_number": event.provider_number[:40],

@@ -12,6 +12,7 @@ from typing import IO, Any, ClassVar
 import httpx
 
 from messaging.events import Connection, Event, Kind, Status
+from messaging.providers.templates import FilledTemplate, Template
 
 JOURNAL_ROUTE = "journal"
 """The route of what was not posted but read from a provider's journal; no path leads to it."""
@@ -39,6 +40,7 @@ class Feature(StrEnum):
     MARKS_READ = "marks_read"
     GROUPS = "groups"
     TEMPLATES = "templates"
+    CHOICES = "choices"
     WINDOW_24H = "window_24h"
     READ_RECEIPTS = "read_receipts"
     ECHO = "echo"
@@ -65,7 +67,8 @@ class Hook:
     """One request from a provider.
 
     `route` is the last part of a path the adapter listed ("" for its main one), `vendor` the
-    slug in the URL ("" where the URL names none). Header names are lower case.
+    slug in the URL ("" where the URL names none). Header names are lower case. `account` is what
+    the instance that reads it has in the adapter's `account_field`, once it is known.
     """
 
     body: bytes = field(repr=False)
@@ -77,20 +80,27 @@ class Hook:
     query: str = ""
     content_type: str = ""
     url: str = ""
+    account: str = ""
 
 
 @dataclass(frozen=True)
 class InstanceRef:
-    """Which instance a post names: by the vendor in its URL, by the provider's reference, or
-    both; empty parts are unknown."""
+    """Which instances a post names: by the vendor in its URL, by the provider's reference of one,
+    or by an account that several share. One that is wholly empty means any of the provider's,
+    which only a handshake may ask for."""
 
     vendor: str = ""
     reference: str = ""
+    account: str = ""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An instance that a post may be meant for, with every secret set that is valid now."""
+    """An instance that a post may be meant for, with every secret set that is valid now.
+
+    The platform's own connection, where there is one, is a candidate without instance: it verifies
+    posts about numbers that nobody has.
+    """
 
     instance_id: int
     tenant_number: int
@@ -136,6 +146,23 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """One of several answers that the recipient may tap; `id` comes back with the answer."""
+
+    id: str
+    title: str
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Answers to tap below a text: as buttons, or as a list that the button `label` opens."""
+
+    options: tuple[Choice, ...]
+    label: str = ""
+
+
+@dataclass(frozen=True)
 class Poll:
     """A question to send, with what may be chosen."""
 
@@ -150,8 +177,9 @@ class Outgoing:
 
     `reference` is our own id of the message, handed to the provider where it can carry one.
     `kind` says which of `file`, `place`, `card` and `poll` is sent; `text` is then the caption.
-    A quoted message is named by its external id in `reply_to` and by the provider's number for it
-    in `reply_to_number`: providers need the one or the other.
+    With `template` the text is what the filled template reads, for the record only. A quoted
+    message is named by its external id in `reply_to` and by the provider's number for it in
+    `reply_to_number`: providers need the one or the other.
     """
 
     reference: str
@@ -165,6 +193,8 @@ class Outgoing:
     place: Place | None = None
     card: Card | None = None
     poll: Poll | None = None
+    template: FilledTemplate | None = None
+    choices: Choices | None = None
 
 
 @dataclass(frozen=True)
@@ -311,6 +341,14 @@ class Provider:
     fields: ClassVar[tuple[Field, ...]] = ()
     reference_field: ClassVar[str] = ""
     """The field whose value is the instance's reference; "" where the address is."""
+    account_field: ClassVar[str] = ""
+    """The setting that several instances may share and by which a post may name them all."""
+    must_prove: ClassVar[bool] = False
+    """Whether an instance is live only after `check` showed that its secrets own its reference."""
+    longest_text: ClassVar[int] = 20_000
+    longest_caption: ClassVar[int] = 20_000
+    without_caption: ClassVar[frozenset[Kind]] = frozenset()
+    """Kinds of files that carry no words of their own."""
     sends_at_once: ClassVar[int] = 1
     """How many messages of one instance may be on their way to the provider together."""
     media_days: ClassVar[int] = 7
@@ -341,6 +379,10 @@ class Provider:
         """The facts in a post, or `BadPayload`. `reference` is the instance's own, for
         providers whose posts do not name it."""
         raise NotImplementedError
+
+    def blame_of(self, code: str) -> Blame:
+        """Whose fault a failure with this code is, where a status tells it later."""
+        return Blame.PROVIDER
 
     def send(self, outgoing: Outgoing, via: Via) -> Sent:
         """Hand one message to the provider, or raise `SendError`."""
@@ -386,6 +428,10 @@ class Provider:
     def find_phone(self, lid: str, via: Via) -> str:
         """The number behind a LID, "" where it stays hidden (`FINDS_PHONES`)."""
         raise self._unsupported(Feature.FINDS_PHONES)
+
+    def templates(self, via: Via) -> list[Template]:
+        """Every template of the instance's account (`TEMPLATES`)."""
+        raise self._unsupported(Feature.TEMPLATES)
 
     def instances(self, via: Via) -> list[Found]:
         """Every instance of the account (`MAKES_INSTANCES`)."""

@@ -16,11 +16,7 @@ from messaging.events import (
     Status,
     StatusChanged,
 )
-
-from .content import BOOKKEEPING, Parts, read_content, unwrap
-from .facts import built_id, ignored, provider_number_of, said_at
-from .payloads import (
-    Post,
+from messaging.providers.reading import (
     digest,
     event_id,
     first_text,
@@ -31,6 +27,10 @@ from .payloads import (
     text,
     word,
 )
+
+from .content import BOOKKEEPING, Parts, read_content, unwrap
+from .facts import built_id, ignored, provider_number_of, said_at
+from .payloads import Post
 from .people import chat_of, group_of, person_of
 
 _PENDING = "pending"
