@@ -129,6 +129,7 @@ def _events(delivery: WebhookDelivery) -> list[Event]:
     hook = Hook(
         body=secrets.unseal(delivery.body),
         route=delivery.route,
+        query=delivery.query,
         content_type=delivery.content_type,
         account=str(known.get(provider.account_field, "")),
     )
