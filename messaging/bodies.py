@@ -44,7 +44,7 @@ def is_fleeting(told: Iterable[events.Event]) -> bool:
 
 def erase(deliveries) -> int:
     """Remove the bodies of a queryset's deliveries; what is known of them otherwise stays."""
-    return deliveries.update(body=b"", erased_at=timezone.now())
+    return deliveries.update(body=b"", query="", erased_at=timezone.now())
 
 
 def erase_naming(tenant: int, instance: int, gone: Collection[str], *, withdrawn: bool) -> None:
@@ -89,6 +89,7 @@ def _parsed(delivery: WebhookDelivery, body: bytes) -> list[events.Event]:
     hook = Hook(
         body=body,
         route=delivery.route,
+        query=delivery.query,
         content_type=delivery.content_type,
         account=str(known.get(provider.account_field, "")),
     )

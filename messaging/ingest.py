@@ -21,6 +21,7 @@ from messaging import (
     facts,
     media,
     merging,
+    optouts,
     realtime,
     signals,
     statuses,
@@ -100,6 +101,8 @@ class Batch:
                 self._delete(event, fact, at)
             case events.Edited():
                 self._edit(event, fact, at, delivery)
+            case events.ConsentChanged():
+                self._change_consent(event, at)
             case events.NumberChanged():
                 self._change_number(event, instance)
             case _:
@@ -191,6 +194,14 @@ class Batch:
             state_changed_at=at,
         )
         self._changed.add(("instance", 0, instance.pk))
+
+    def _change_consent(self, event: events.ConsentChanged, at: datetime) -> None:
+        source = optouts.Source.PROVIDER if event.by_provider else optouts.Source.MESSAGE
+        changed = optouts.change(
+            addressing.addresses_of(event.person), opted_out=event.opted_out, by=source, at=at
+        )
+        for conversation in optouts.conversations_at(changed):
+            self._changed.add(("conversation", conversation, 0))
 
     def _delete(self, event: events.Deleted, fact: MessageEvent, at: datetime) -> None:
         message = _message(fact.instance_id, event.external_id)

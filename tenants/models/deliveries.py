@@ -27,6 +27,7 @@ class WebhookDelivery(models.Model):
     )
     provider = models.CharField(_("provider"), max_length=40)
     route = models.CharField(_("route"), max_length=40, blank=True)
+    query = models.TextField(_("query"), blank=True, default="", db_default="")
     content_type = models.CharField(_("content type"), max_length=100, blank=True)
     body = models.BinaryField()
     size = models.PositiveIntegerField(_("bytes"))
