@@ -56,6 +56,7 @@ def leads(tenant: Tenant, lead_ids: Iterable[int], *, now: datetime) -> Outcome:
     outcome = Outcome()
     if not ids:
         return outcome
+    standing.refresh(ids, now=now)
     with transaction.atomic():
         _take_turn(tenant)
         tuning = Tuning.of(tenant, now)

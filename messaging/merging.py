@@ -2,7 +2,7 @@
 
 from django.db import transaction
 
-from messaging import activities
+from messaging import signals
 from messaging.models import (
     Activity,
     Conversation,
@@ -33,7 +33,7 @@ def merge(kept: Lead, other: Lead, *, by=None) -> LeadMerge:
     kept.save(update_fields=["name", "owner", "updated_at"])
     other.merged_into = kept
     other.save(update_fields=["merged_into", "updated_at"])
-    activities.touched([kept.pk, other.pk])
+    signals.leads_touched([kept.pk, other.pk])
     return LeadMerge.objects.create(kept=kept, merged=other, moved=moved, by=by)
 
 

@@ -63,12 +63,12 @@ LIMIT 100000
 _DRAW = """
 UPDATE messaging_standing standing SET
     is_watched = lead.merged_into_id IS NULL
-        AND lead.opted_out_at IS NULL
         AND lead.erased_at IS NULL
         AND coalesce(stage.kind, 'open') = 'open'
         AND NOT EXISTS (
             SELECT 1 FROM messaging_conversation conversation
-            WHERE conversation.lead_id = lead.id AND conversation.is_group),
+            WHERE conversation.lead_id = lead.id AND conversation.is_group)
+        AND NOT consent.opted_out,
     stage_id = lead.stage_id,
     owner_id = lead.owner_id,
     created_at = lead.created_at,
@@ -95,6 +95,11 @@ UPDATE messaging_standing standing SET
     refreshed_at = greatest(%(now)s, lead.updated_at)
 FROM messaging_lead lead
 LEFT JOIN messaging_stage stage ON stage.id = lead.stage_id
+-- Opted out, and neither a number nor an e-mail address is left to write to.
+LEFT JOIN LATERAL (
+    SELECT coalesce(bool_or(identity.opted_out), false) AND NOT coalesce(bool_or(
+        identity.kind IN ('phone', 'email') AND NOT identity.opted_out), false) AS opted_out
+    FROM messaging_leadidentity identity WHERE identity.lead_id = lead.id) consent ON true
 LEFT JOIN LATERAL (
     SELECT min(activity.at) AS at FROM messaging_activity activity
     WHERE activity.lead_id = lead.id AND activity.heard) first_heard ON true

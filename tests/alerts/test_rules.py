@@ -10,7 +10,7 @@ import pytest
 from alerts import evaluate
 from alerts.models import Alert
 from alerts.rules import LEAD_RULES
-from messaging import activities, followups, handling
+from messaging import activities, addressing, followups, handling, optouts
 from messaging.models import Conversation, FollowUp, Lead, Message, Stage
 from tenants import context
 from tests.alerts.conftest import MONDAY, History, after, open_alerts
@@ -45,7 +45,8 @@ def in_a_window(history: History):
 
 
 def is_opted_out(history: History):
-    history.change(opted_out_at=MONDAY)
+    addresses = [addressing.Address("phone", "+221701111111")]
+    optouts.change(addresses, opted_out=True, by="message", at=MONDAY)
 
 
 def is_erased(history: History):
