@@ -243,7 +243,8 @@ fresh AS MATERIALIZED (
         SELECT 1 FROM alerts_alert a
         WHERE a.type = %(type)s AND a.subject_kind = %(kind)s AND a.subject_id = f.subject
           AND NOT a.is_manual
-          AND (a.resolved_at IS NULL OR (a.resolution = 'hand' AND a.resolved_at > %(quiet_since)s)))
+          AND (a.resolved_at IS NULL
+               OR (a.resolution = 'hand' AND a.resolved_at > %(quiet_since)s)))
 ),
 opened AS (
     INSERT INTO alerts_alert

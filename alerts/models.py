@@ -191,9 +191,7 @@ class DurationDay(models.Model):
 class AnsweredLead(models.Model):
     """The first answer to this lead has been counted."""
 
-    lead = models.OneToOneField(
-        Lead, on_delete=models.CASCADE, primary_key=True, related_name="+"
-    )
+    lead = models.OneToOneField(Lead, on_delete=models.CASCADE, primary_key=True, related_name="+")
 
     def __str__(self) -> str:
         return f"#{self.lead_id}"

@@ -90,7 +90,8 @@ def stats(rows: QuerySet[Alert]) -> dict:
             values,
         )
         counts = cursor.fetchall()
-    by_severity, by_type = Counter(), Counter()
+    by_severity: Counter[str] = Counter()
+    by_type: Counter[str] = Counter()
     for severity, code, count in counts:
         by_severity[severity] += count
         by_type[code] += count

@@ -59,9 +59,7 @@ def resolve(alert: Alert, *, by, now: datetime) -> Alert:
     return alert
 
 
-def snooze(
-    alert: Alert, *, until: datetime | None, until_reply: bool, by, now: datetime
-) -> Alert:
+def snooze(alert: Alert, *, until: datetime | None, until_reply: bool, by, now: datetime) -> Alert:
     """Let an alert sleep until a time, or until the lead writes, whichever comes first."""
     slept = Alert.objects.filter(pk=alert.pk, resolved_at=None).update(
         snoozed_at=now, snoozed_until=until, snoozed_until_reply=until_reply
@@ -87,7 +85,12 @@ def _count(alert: Alert, now: datetime, **by: int) -> None:
 
 def _time(alert: Alert, now: datetime) -> None:
     minutes = int((now - alert.opened_at).total_seconds() // 60)
-    key = {"day": _day(now), "what": DurationDay.What.RESOLVED, "user_id": 0, "minutes": minutes}
+    key: dict[str, Any] = {
+        "day": _day(now),
+        "what": DurationDay.What.RESOLVED,
+        "user_id": 0,
+        "minutes": minutes,
+    }
     DurationDay.objects.get_or_create(**key)
     DurationDay.objects.filter(**key).update(times=F("times") + 1)
 

@@ -79,9 +79,7 @@ class Tuning:
         key = (seconds, in_hours)
         if key not in self._moments:
             span = timedelta(seconds=seconds)
-            self._moments[key] = (
-                self.hours.before(self.now, span) if in_hours else self.now - span
-            )
+            self._moments[key] = self.hours.before(self.now, span) if in_hours else self.now - span
         return self._moments[key]
 
 

@@ -8,7 +8,17 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from amda import crashpoints
-from messaging import activities, addressing, ingest, links, media, optouts, realtime, signals, statuses
+from messaging import (
+    activities,
+    addressing,
+    ingest,
+    links,
+    media,
+    optouts,
+    realtime,
+    signals,
+    statuses,
+)
 from messaging.calling import open_via
 from messaging.events import Kind
 from messaging.models import Message, MessageEvent, MessageFile

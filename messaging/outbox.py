@@ -10,7 +10,16 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from messaging import activities, addressing, delivering, media, optouts, realtime, sniffing, statuses
+from messaging import (
+    activities,
+    addressing,
+    delivering,
+    media,
+    optouts,
+    realtime,
+    sniffing,
+    statuses,
+)
 from messaging.events import Kind
 from messaging.models import Conversation, Message, MessageFile
 from messaging.providers import get as provider_of

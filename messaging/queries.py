@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
-from messaging.models import Conversation, Lead, LeadIdentity, Message, MessageFile
+from messaging.models import Activity, Conversation, Lead, LeadIdentity, Message, MessageFile
 
 PAGE = 30
 
@@ -75,6 +75,13 @@ def messages(conversation: Conversation, before: Cursor | None = None, size: int
     """A page of a conversation, newest first; `before` goes back in time."""
     rows = conversation.messages.select_related("by").prefetch_related("files")
     return _page(rows, "sent_at", before, size)
+
+
+def timeline(lead: Lead, before: Cursor | None = None, size: int = PAGE) -> Page:
+    """A page of a lead's history, newest first; `before` goes back in time."""
+    rows = Activity.objects.filter(lead=lead)
+    rows = rows.select_related("by", "follow_up", "stage_change__before", "stage_change__after")
+    return _page(rows, "at", before, size)
 
 
 def leads(after: int | None = None, size: int = PAGE, text: str = "") -> Page:

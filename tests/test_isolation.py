@@ -25,7 +25,8 @@ from django.urls import include, path
 from django.utils import timezone
 
 import messaging.forms
-from messaging import realtime
+from alerts import resolving
+from messaging import followups, realtime
 from messaging.models import Conversation, Lead, Message
 from tenants import context, directory, onboarding
 from tenants import secrets as sealing
@@ -247,16 +248,20 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         conversation = factories.make_conversation(
             tenant, name=name, phone=phone, text=text, assignee=owner
         )
-        Lead.objects.update(note=note, owner=owner)
+        Lead.objects.update(note=note, owner=owner, external_id=f"crm-{tenant.slug}")
         message = Message.objects.get()
         # Failed, so that trying it again would change it.
         Message.objects.update(status="failed", direction="out", error_code="rejected")
+        alert, follow_up = _plant_alert(conversation.lead, text)
     return {
+        "alert": alert.pk,
         "app_label": "tenants",
         "content_type": ContentType.objects.get_for_model(User).pk,
+        "crm_id": f"crm-{tenant.slug}",
         "conversation": conversation.pk,
         "delivery": _plant_delivery(tenant, instance),
         "external_id": message.external_id,
+        "follow_up": follow_up.pk,
         "instance": instance.pk,
         "job": 1,
         "lead": conversation.lead_id,
@@ -266,6 +271,16 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         "tenant": tenant.pk,
         "user": owner.pk,
     }
+
+
+def _plant_alert(lead: Lead, text: str):
+    """An alert, a follow-up and a line of history that quote what was said."""
+    now = timezone.now()
+    follow_up = followups.plan(lead, what=text, due_at=now, who=lead.owner, by=None, now=now)
+    alert = resolving.make(
+        type="By hand", severity="high", message=text, action={}, lead=lead, by=None, now=now
+    )
+    return alert, follow_up
 
 
 def _plant_delivery(tenant: Tenant, instance: ProviderInstance) -> int:

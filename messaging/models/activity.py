@@ -143,7 +143,9 @@ class Standing(models.Model):
                 fields=["lead"],
                 name="standing_undelivered",
                 condition=models.Q(is_watched=True)
-                & (models.Q(failed_since__isnull=False) | models.Q(undelivered_since__isnull=False)),
+                & (
+                    models.Q(failed_since__isnull=False) | models.Q(undelivered_since__isnull=False)
+                ),
             ),
         ]
 

@@ -6,11 +6,12 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from messaging import outbox, queries
+from messaging import activities, outbox, queries
 from messaging.forms import LeadForm, NoteForm, StartForm
 from messaging.models import Lead, Message
 from messaging.views import showing
@@ -59,7 +60,10 @@ def edit(request, pk: int):
     if not form.is_valid():
         return render(request, "leads/lead.html", {**_about(found), "form": form}, status=422)
     saved = form.save(commit=False)
-    saved.save(update_fields=[*form.cleaned_data, "updated_at"])
+    if "owner" in form.changed_data:
+        saved.owner_since = timezone.now()
+    saved.save(update_fields=[*form.cleaned_data, "owner_since", "updated_at"])
+    activities.touched([saved.pk])
     messages.success(request, _("Saved"))
     return redirect("messaging:lead", pk)
 

@@ -84,9 +84,7 @@ def _since(moment: datetime, now: datetime) -> float:
     return (now - moment) / timedelta(minutes=1)
 
 
-def _opening(
-    moment: datetime, now: datetime, zone: ZoneInfo, holidays: frozenset[date]
-) -> float:
+def _opening(moment: datetime, now: datetime, zone: ZoneInfo, holidays: frozenset[date]) -> float:
     minutes = 0
     while moment < now and minutes < 2 * 1_440:
         local = moment.astimezone(zone)

@@ -33,7 +33,8 @@ class Case:
         return self.code
 
 
-def plans(history: History, due_at=after(days=60)):
+def plans(history: History, due_at: datetime | None = None):
+    due_at = due_at or after(days=60)
     return followups.plan(
         history.lead, what="Rappeler", due_at=due_at, who=None, by=None, now=MONDAY
     )
@@ -71,9 +72,9 @@ def fails(history: History):
     history.hears(MONDAY, status="failed")
 
 
-def hears_from_a_machine(history: History, at: datetime = after(minutes=1)):
-    history.hears(at, origin="automation")
-    history.hears(at, origin="campaign")
+def hears_from_a_machine(history: History):
+    history.hears(after(minutes=1), origin="automation")
+    history.hears(after(minutes=1), origin="campaign")
 
 
 def finish(history: History, at: datetime):
@@ -116,7 +117,11 @@ CASES = [
         lambda history: history.says(MONDAY),
         not_yet=after(minutes=30, seconds=-1),
         # Monday from ten to six in Paris is eight hours, Tuesday and Wednesday nine each.
-        rises={"medium": after(minutes=30), "high": after(hours=4), "critical": after(days=2, hours=6)},
+        rises={
+            "medium": after(minutes=30),
+            "high": after(hours=4),
+            "critical": after(days=2, hours=6),
+        },
         ends=lambda history, at: history.hears(at),
     ),
     Case(

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alerts import evaluate, thresholds
-from alerts.models import Alert
 from messaging import followups, handling
 from messaging.models import FollowUp, Stage
 from tenants.accounts.models import Role, User
@@ -39,9 +38,7 @@ STATUSES = ["sent", "delivered", "delivered", "delivered", "failed"]
 
 gaps = st.sampled_from(GAPS)
 says = st.tuples(st.just("says"), gaps)
-hears = st.tuples(
-    st.just("hears"), gaps, st.sampled_from(BY_PERSON), st.sampled_from(STATUSES)
-)
+hears = st.tuples(st.just("hears"), gaps, st.sampled_from(BY_PERSON), st.sampled_from(STATUSES))
 events = st.one_of(
     says, hears, says, hears, says, hears,
     st.tuples(st.just("plans"), gaps, gaps),
@@ -120,9 +117,7 @@ def test_events_sweep_and_a_naive_reading_agree(inside, other_tenant, hours, sto
     hours["hours"] = OpeningHours(story["zone"], week, story["holidays"])
 
     with transaction.atomic():
-        watched = play(
-            inside, story, "+221701111111", lambda history, moment: history.at(moment)
-        )
+        watched = play(inside, story, "+221701111111", lambda history, moment: history.at(moment))
         swept = play(inside, story, "+221702222222", lambda history, moment: None)
         seen, should = [], []
         for moment in story["looks"]:
