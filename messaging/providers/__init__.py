@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 REGISTRY = {
     "wasender": "messaging.providers.wasender:Wasender",
+    "twilio": "messaging.providers.twilio:Twilio",
 }
 
 

@@ -19,6 +19,7 @@ from messaging.events import (
 from messaging.providers.base import Blame, Card, File, Hook, Outgoing, Place
 from messaging.providers.signatures import hmac_sha256_hex
 from tests.contract import TEXT, Kit, Signer
+from tests.messaging.providers.twilio_kit import TWILIO
 
 
 def _secret_itself(hook: Hook, secrets) -> Hook:
@@ -115,4 +116,4 @@ WASENDER = Kit(
     media_reference={"key": {"id": "AMDA7"}, "message": {"imageMessage": {"fileLength": "3"}}},
 )
 
-KITS = {"wasender": WASENDER}
+KITS = {"wasender": WASENDER, "twilio": TWILIO}

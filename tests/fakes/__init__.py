@@ -1,0 +1,1 @@
+"""Stand-ins for providers' servers, run as processes of their own; they share no code with us."""
