@@ -75,7 +75,7 @@ def _tells_something_new(line: bytes, instance: ProviderInstance, provider: Prov
 
 def _is_kept(line: bytes, instance: ProviderInstance) -> bool:
     unreadable = WebhookDelivery.objects.of(instance.tenant_id).filter(
-        instance=instance, route=JOURNAL_ROUTE, size=len(line)
+        instance=instance, route=JOURNAL_ROUTE, size=len(line), erased_at=None
     )
     return any(secrets.unseal(delivery.body) == line for delivery in unreadable)
 

@@ -3,9 +3,10 @@
 import logging
 from datetime import timedelta
 
+from django.db import transaction
 from django.utils import timezone
 
-from messaging import delivering, inbox, media, reconciling
+from messaging import delivering, erasing, inbox, media, reconciling
 from messaging.providers.base import SendError
 from tenants import context, directory, orders
 from tenants.accounts.models import RememberedWrite
@@ -50,6 +51,18 @@ def discard_files(tenant: int, paths: list[str]) -> None:
         return
     with context.entered(found):
         media.discard(paths)
+
+
+def take_out(tenant: int, instance: int, messages: list[str]) -> None:
+    """Take what was withdrawn or edited out of every place it was copied to."""
+    try:
+        found = directory.tenant_numbered(tenant)
+    except Tenant.DoesNotExist:
+        return
+    with context.entered(found):
+        for external_id in messages:
+            with transaction.atomic():
+                erasing.take_out(tenant, instance, external_id)
 
 
 def reconcile(tenant: int, instance: int, minutes: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from messaging.events import (
+    STORY,
     Deleted,
     Edited,
     Event,
@@ -46,7 +47,7 @@ BLAMES = {
 def read_message(post: Post) -> Event | None:
     data = mapping(post.told.get("messageData"))
     if _chat(post) == STORIES:
-        return ignored(post, "story")
+        return ignored(post, STORY)
     read = _CHANGES.get(text(data.get("typeMessage")), _received)
     return read(post, data)
 
