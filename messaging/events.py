@@ -163,6 +163,10 @@ class Reacted(Event):
     from_us: bool = False
 
 
+STORY = "story"
+"""Why a WhatsApp "status" post is ignored; such a post's delivery keeps no content."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ConsentChanged(Event):
     """Somebody asked for no more messages at this address, or for messages again.

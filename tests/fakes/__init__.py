@@ -1,1 +1,1 @@
-"""Stand-ins for providers' servers, run as processes of their own; they share no code with us."""
+"""Providers' servers for tests: separate processes that take what the facts allow, nothing else."""
