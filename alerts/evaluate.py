@@ -219,7 +219,8 @@ closed AS (
         resolution = CASE
             WHEN %(is_off)s OR EXISTS (
                 SELECT 1 FROM messaging_lead lead
-                WHERE lead.id = a.lead_id AND lead.merged_into_id IS NOT NULL) THEN 'superseded'
+                WHERE a.subject_kind = 'lead' AND lead.id = a.subject_id
+                  AND lead.merged_into_id IS NOT NULL) THEN 'superseded'
             WHEN a.acted_at IS NOT NULL THEN 'action'
             ELSE 'itself' END
     WHERE a.type = %(type)s AND a.subject_kind = %(kind)s AND a.resolved_at IS NULL

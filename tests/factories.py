@@ -85,6 +85,7 @@ def make_message(
         "status": "received",
         "external_id": f"ext-{uuid.uuid4()}",
         "medium": conversation.medium,
+        "peer": conversation.peer,
     }
     return Message.objects.create(
         conversation=conversation,
