@@ -6,6 +6,7 @@ from amda import language
 
 urlpatterns = [
     path("accounts/", include("tenants.accounts.urls")),
+    path("team/", include("tenants.accounts.team_urls")),
     path("api/", include("amda.urls_api")),
     path("language/", language.change, name="set_language"),
     path("", include("messaging.urls")),

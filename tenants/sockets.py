@@ -11,9 +11,10 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.utils.crypto import constant_time_compare
 
 from tenants import directory
+from tenants.accounts import second_step
 from tenants.accounts.models import User
 from tenants.accounts.sessions import is_bound_here
-from tenants.context import in_tenant
+from tenants.context import current_number, in_tenant
 
 
 class TenantSocket:
@@ -52,6 +53,8 @@ def user_of_session(key: str) -> User | None:
         return None
     user = User.objects.filter(pk=user_id).first()
     if user is None or not is_bound_here(session, user):
+        return None
+    if second_step.is_lacking(user, directory.tenant_numbered(current_number())):
         return None
     fits = constant_time_compare(session.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash())
     return user if fits else None
