@@ -7,6 +7,7 @@ from allauth.account.signals import password_changed, password_reset, password_s
 from django.conf import settings
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -71,6 +72,15 @@ def revoke(sessions: QuerySet[KnownSession], user: User) -> int:
     return ended
 
 
+def end_others(request, user: User) -> None:
+    """End every session and token of a person but the session of this request."""
+    with transaction.atomic():
+        user.end_all_sign_ins()
+        bind(request, user)
+        # Kept with the rest, before this session's own open pages look whether they may stay.
+        request.session.save()
+
+
 def _address_of(request) -> str | None:
     try:
         return get_adapter().get_client_ip(request) or None
@@ -93,9 +103,10 @@ def _forget_session(sender, request, user, **kwargs) -> None:
 
 def _end_other_sign_ins(sender, request, user, **kwargs) -> None:
     """A new password makes every token and session worthless but the one it was set in."""
-    user.end_all_sign_ins()
     if request.user.is_authenticated and request.user.pk == user.pk:
-        bind(request, user)
+        end_others(request, user)
+    else:
+        user.end_all_sign_ins()
 
 
 user_logged_in.connect(_bind_new_session, dispatch_uid="bind_new_session")

@@ -92,8 +92,7 @@ def end_session(request, pk):
 @require_POST
 def end_other_sessions(request):
     """End every session but this one, and every token of programs."""
-    request.user.end_all_sign_ins()
-    sessions.bind(request, request.user)
+    sessions.end_others(request, request.user)
     messages.success(request, _("Every other device is signed out."))
     return redirect("account_sessions")
 
