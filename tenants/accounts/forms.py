@@ -7,7 +7,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.utils.translation import gettext_lazy as _
 
 from tenants.accounts import second_step
-from tenants.accounts.models import User
+from tenants.accounts.models import Role, User
 
 
 class _OnceOnly:
@@ -73,6 +73,7 @@ class InviteForm(forms.Form):
     def __init__(self, *args, roles, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.fields["role"].choices = roles
+        self.fields["role"].initial = Role.AGENT
 
     def clean_email(self) -> str:
         return self.cleaned_data["email"].strip().lower()

@@ -10,6 +10,7 @@ from allauth.mfa.totp.internal import auth as totp
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import transaction
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from tenants import context, directory, secrets
@@ -47,6 +48,11 @@ class SecondStepAdapter(DefaultMFAAdapter):
             return True
         others = Authenticator.objects.filter(user=authenticator.user, type__in=STEPS)
         return others.exclude(pk=authenticator.pk).exists()
+
+    def generate_authenticator_name(self, user, type) -> str:
+        """The name a new passkey has until somebody gives it another."""
+        position = Authenticator.objects.filter(user=user, type=type).count() + 1
+        return gettext("Passkey %(position)s") % {"position": position}
 
     def _get_site_name(self) -> str:
         name = getattr(_tenant_here(), "name", "")

@@ -32,6 +32,8 @@ def _no_attempts_so_far(request):
 
 
 def ask_for(client, email=NEW):
+    assert client.get("/accounts/email/").url.startswith("/accounts/reauthenticate/")
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
     client.post("/accounts/email/", {"email": email})
     to_new = next(each for each in reversed(mail.outbox) if each.to == [email])
     return re.search(r"https?://[^/]+(/accounts/\S+)", to_new.body).group(1)

@@ -55,6 +55,7 @@ def require_for(tenant):
 
 def test_app_is_set_up_by_clicks_and_its_code_is_asked_for_afterwards(tenant, owner, client_for):
     client = client_for(tenant, owner)
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
     page = client.get("/accounts/second-step/totp/activate/")
     secret = page.context["form"].secret
     answer = client.post("/accounts/second-step/totp/activate/", {"code": code_now(secret)})
@@ -138,8 +139,9 @@ def test_who_has_no_second_step_is_led_to_set_it_up_first(tenant, other_tenant, 
 
 def test_last_second_step_stays_where_one_is_required(tenant, owner, client_for):
     client = client_for(tenant, owner)
-    set_up_app(tenant, owner)
     require_for(tenant)
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    set_up_app(tenant, owner)
 
     client.post("/accounts/second-step/totp/deactivate/")
 
