@@ -18,7 +18,7 @@ database.bring_up()
 django_application = get_asgi_application()
 database.require_whole_schemas()
 
-from amda import health  # noqa: E402
+from amda import health, metrics  # noqa: E402
 from messaging.routing import websocket_urlpatterns  # noqa: E402
 from messaging.webhooks import PREFIXES, Webhooks  # noqa: E402
 from tenants.intake import Writer  # noqa: E402
@@ -47,6 +47,8 @@ class Amda:
         path = scope["path"]
         if path in health.ALIVE or path in health.READY:
             await self._health(scope, receive, send)
+        elif path == metrics.PATH:
+            await metrics.metrics(scope, receive, send)
         elif path.startswith(PREFIXES):
             await self._webhooks(scope, receive, send)
         elif self._http:

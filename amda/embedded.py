@@ -145,14 +145,16 @@ def is_up(data_dir: Path) -> bool:
     return _accepts(_Cluster.below(data_dir))
 
 
-def release() -> None:
-    """Let go of every server this process holds; stops those that nobody else holds."""
+def release(data_dir: Path | None = None) -> None:
+    """Let go of a server, or of every one this process holds; stop what nobody else holds."""
     with _guard:
-        atexit.unregister(release)
-        while _held:
-            cluster, users = _held.popitem()
-            with _plain_errors(cluster):
-                _leave(cluster, users)
+        for cluster in [_Cluster.below(data_dir)] if data_dir else list(_held):
+            users = _held.pop(cluster, None)
+            if users is not None:
+                with _plain_errors(cluster):
+                    _leave(cluster, users)
+        if not _held:
+            atexit.unregister(release)
 
 
 def stop(data_dir: Path) -> None:

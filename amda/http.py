@@ -9,6 +9,11 @@ import httpx
 from django.conf import settings
 
 TIMEOUT = httpx.Timeout(20, connect=5, pool=5)
+MOST_REDIRECTS = 3
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+# Addresses in which a gateway finds an IPv4 address to go on to.
+_NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
 
 
 class Forbidden(httpx.ConnectError):
@@ -16,16 +21,21 @@ class Forbidden(httpx.ConnectError):
 
 
 def client() -> httpx.Client:
-    """A client for one provider: limited in time, without redirects, never to our own network."""
+    """A client for one provider: limited in time, never to our own network.
+
+    Redirects are followed only where a call asks for it, a few, and each is checked like the
+    first address: nothing that answers us can send us elsewhere.
+    """
     return httpx.Client(
         timeout=TIMEOUT,
         follow_redirects=False,
+        max_redirects=MOST_REDIRECTS,
         trust_env=False,
-        transport=_GuardedTransport(httpx.HTTPTransport(retries=0)),
+        transport=GuardedTransport(httpx.HTTPTransport(retries=0)),
     )
 
 
-class _GuardedTransport(httpx.BaseTransport):
+class GuardedTransport(httpx.BaseTransport):
     """Resolves the host itself, refuses private addresses and calls the one it looked at.
 
     The connection goes to the checked address, so that a name that changes between the look
@@ -36,13 +46,7 @@ class _GuardedTransport(httpx.BaseTransport):
         self._inner = inner
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        host = request.url.host
-        address = _allowed_address(host, request.url.port)
-        if address != host:
-            request.extensions = {**request.extensions, "sni_hostname": host}
-            request.headers.setdefault("Host", _host_header(request.url))
-            request.url = request.url.copy_with(host=address)
-        return self._inner.handle_request(request)
+        return self._inner.handle_request(_pinned(request))
 
     def close(self) -> None:
         self._inner.close()
@@ -58,16 +62,53 @@ def may_call(url: str) -> bool:
     if parts.scheme != "https":
         return False
     try:
-        return ipaddress.ip_address(parts.hostname).is_global
+        return is_public(ipaddress.ip_address(parts.hostname))
     except ValueError:
         return "." in parts.hostname and not parts.hostname.endswith((".localhost", ".local"))
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address is one of the public network, also where it wraps another one."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = _wrapped(address)
+        if inner is not None:
+            return is_public(inner)
+        if address.teredo is not None:
+            return False
+    return address.is_global and not address.is_multicast
+
+
+def _wrapped(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if any(address in network for network in _NAT64):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour
+
+
+def _pinned(request: httpx.Request) -> httpx.Request:
+    """The same request to the address that was checked.
+
+    A new one: a redirect is read against the name in the original, not against the address.
+    """
+    host = request.url.host
+    if request.url.scheme != "https" and host not in settings.PRIVATE_API_HOSTS:
+        raise Forbidden(f"{host} is not called without encryption")
+    address = _allowed_address(host, request.url.port)
+    headers = request.headers.copy()
+    headers.setdefault("Host", request.url.netloc.decode())
+    return httpx.Request(
+        request.method,
+        request.url.copy_with(host=address),
+        headers=headers,
+        stream=request.stream,
+        extensions={**request.extensions, "sni_hostname": host},
+    )
 
 
 def _allowed_address(host: str, port: int | None) -> str:
     if host in settings.PRIVATE_API_HOSTS:
         return "127.0.0.1" if host == "localhost" else host
     for address in _resolve(host, port or 443):
-        if ipaddress.ip_address(address).is_global:
+        if is_public(ipaddress.ip_address(address.partition("%")[0])):
             return address
     raise Forbidden(f"{host} does not lead to a public address")
 
@@ -75,10 +116,6 @@ def _allowed_address(host: str, port: int | None) -> str:
 def _resolve(host: str, port: int) -> Iterable[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as exc:
+    except (OSError, UnicodeError) as exc:
         raise httpx.ConnectError(f"{host} cannot be resolved") from exc
     return [str(info[4][0]) for info in found]
-
-
-def _host_header(url: httpx.URL) -> str:
-    return url.netloc.decode()

@@ -13,7 +13,10 @@ def on_app_ready(app: Any) -> None:
     from messaging import tasks
 
     again = RetryStrategy(max_attempts=10, wait=5)
+    patiently = RetryStrategy(max_attempts=50, wait=20)
     app.task(name="amda.drain_inbox", queue="inbox")(tasks.drain_inbox)
     app.task(name="amda.drain_outbox", queue="outbox", retry=again)(tasks.drain_outbox)
+    app.task(name="amda.fetch_media", queue="media", retry=again)(tasks.fetch_media)
+    app.task(name="amda.discard_files", queue="media", retry=patiently)(tasks.discard_files)
     forget_old = app.task(name="amda.forget_old", queue="default", queueing_lock="forget_old")
     app.periodic(cron="17 * * * *")(forget_old(tasks.forget_old))

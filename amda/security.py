@@ -1,5 +1,7 @@
 """What a page may load and talk to: strict for tenants, one looser policy each where needed."""
 
+from django.conf import settings
+
 STRICT = {
     "default-src": ["'self'"],
     "script-src": ["'self'"],
@@ -35,6 +37,8 @@ def content_security_policy(get_response):
 
     def middleware(request):
         response = get_response(request)
+        if response.status_code == 400:
+            return response
         response.headers.setdefault("Content-Security-Policy", policy_for(request))
         response.headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), payment=()")
         return response
@@ -45,8 +49,19 @@ def content_security_policy(get_response):
 def policy_for(request) -> str:
     """The policy of a request's address, its own websocket included."""
     rules = next((rules for start, rules in LOOSER if request.path.startswith(start)), STRICT)
-    sources = {**rules, "connect-src": ["'self'", _socket_origin(request)]}
+    sources = {**_with_cdn(rules), "connect-src": ["'self'", _socket_origin(request)]}
     return "; ".join(f"{name} {' '.join(values)}" for name, values in sources.items())
+
+
+def _with_cdn(rules: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Pictures, sound and films may come from the delivery network, if one is set."""
+    if not settings.MEDIA_CDN_URL:
+        return rules
+    return {
+        **rules,
+        "img-src": [*rules["img-src"], settings.MEDIA_CDN_URL],
+        "media-src": [*rules["media-src"], settings.MEDIA_CDN_URL],
+    }
 
 
 def _socket_origin(request) -> str:

@@ -134,7 +134,7 @@ SHARED_APPS = [
     "django.contrib.messages",
     "daphne",
     "whitenoise.runserver_nostatic",
-    "django.contrib.staticfiles",
+    "amda.apps.StaticFiles",
     "django.contrib.admin",
     "allauth",
     "allauth.account",
@@ -168,8 +168,8 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "tenants.middleware.database_away",
-    "tenants.middleware.enter_tenant",
     "amda.security.content_security_policy",
+    "tenants.middleware.enter_tenant",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -278,15 +278,39 @@ DEFAULT_COUNTRY = _read(env.str, "DEFAULT_COUNTRY", "FR").upper()
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+# Files of messages are private: they are answered by us, after a look at who asks.
+MEDIA_CDN_URL = _read(env.str, "MEDIA_CDN_URL", "").rstrip("/")
+if MEDIA_CDN_URL and not MEDIA_CDN_URL.startswith("https://"):
+    raise ImproperlyConfigured("MEDIA_CDN_URL must look like https://cdn.example.org.")
+S3_BUCKET = _read(env.str, "S3_BUCKET", "")
 STORAGES = {
     "default": {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": S3_BUCKET,
+            "endpoint_url": _read(env.str, "S3_ENDPOINT_URL", "") or None,
+            "region_name": _read(env.str, "S3_REGION", "") or None,
+            "access_key": _read(env.str, "S3_ACCESS_KEY_ID", "") or None,
+            "secret_key": _read(env.str, "S3_SECRET_ACCESS_KEY", "") or None,
+            "default_acl": None,
+            "file_overwrite": True,
+            "querystring_auth": True,
+        },
+    }
+    if S3_BUCKET
+    else {
         "BACKEND": "django.core.files.storage.FileSystemStorage",
-        "OPTIONS": {"location": DATA_DIR / "files"},
+        "OPTIONS": {
+            "location": DATA_DIR / "files",
+            "allow_overwrite": True,
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
     },
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
-        else "whitenoise.storage.CompressedManifestStaticFilesStorage",
+        else "amda.statics.HashedStatics",
     },
 }
 WHITENOISE_USE_FINDERS = DEBUG
@@ -407,6 +431,7 @@ LOGGING = {
     },
 }
 
+METRICS_TOKEN = _read(env.str, "METRICS_TOKEN", "")
 SENTRY_DSN = _read(env.str, "SENTRY_DSN", "")
 
 # Admin

@@ -3,8 +3,10 @@
 from django.urls import include, path
 
 from amda import language
+from messaging.views import files
 
 urlpatterns = [
+    path("files/content/<str:token>/", files.content, name="file-content"),
     path("accounts/", include("tenants.accounts.urls")),
     path("team/", include("tenants.accounts.team_urls")),
     path("api/", include("amda.urls_api")),

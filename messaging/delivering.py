@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 from django.db import connection
 from django.utils import timezone
 
-from amda import crashpoints, http
-from messaging import ingest, realtime, signals
-from messaging.models import Conversation, Message, MessageEvent
+from amda import crashpoints
+from messaging import ingest, media, realtime, signals
+from messaging.calling import open_via
+from messaging.events import Kind
+from messaging.models import Conversation, Message, MessageEvent, MessageFile
 from messaging.providers import get as provider_of
-from messaging.providers.base import Blame, Outgoing, Provider, SendError, Sent, Via
+from messaging.providers.base import Blame, File, Outgoing, Provider, SendError, Sent, Via
 from tenants import orders
 from tenants.models import ProviderInstance
 
@@ -20,7 +22,7 @@ logger = logging.getLogger(__name__)
 Status = Message.Status
 ATTEMPTS = 4
 # Longer than any provider call may take: what is claimed longer ago lost its worker.
-CLAIM_SECONDS = 45
+CLAIM_SECONDS = 60
 SLICE_SECONDS = 20
 
 
@@ -59,18 +61,6 @@ def drain(tenant_number: int, instance_id: int) -> None:
     _order_the_rest(tenant_number, instance_id, pause)
 
 
-def open_via(instance: ProviderInstance) -> Via:
-    """The instance as its adapter sees it, with a client to call the provider with."""
-    return Via(
-        instance_id=instance.pk,
-        reference=instance.reference,
-        address=instance.address,
-        settings=instance.settings,
-        secrets=instance.secrets,
-        http=http.client(),
-    )
-
-
 def claim(instance_id: int, now: datetime) -> Message | None:
     """Take the next message that is due, or None.
 
@@ -105,21 +95,49 @@ RETURNING id
 
 def send(message: Message, provider: Provider, via: Via) -> Paused | None:
     """One call to the provider, outside any transaction, and its outcome."""
-    outgoing = Outgoing(
-        reference=str(message.reference),
-        to=message.conversation.peer,
-        text=message.text,
-        subject=message.subject,
-        reply_to=message.reply_to,
-    )
-    _let_go_of_the_connection()
     try:
+        outgoing = _outgoing(message)
+        _let_go_of_the_connection()
         sent = provider.send(outgoing, via)
     except SendError as error:
         return record_failure(message, error, timezone.now())
     crashpoints.reached("after_provider_took_message")
     record_sent(message, sent)
     return None
+
+
+def _outgoing(message: Message) -> Outgoing:
+    """The message as an adapter takes it, its file included; `SendError` where that is lost."""
+    file = message.files.first()
+    return Outgoing(
+        reference=str(message.reference),
+        to=message.conversation.peer,
+        text=message.text,
+        kind=Kind(message.kind),
+        subject=message.subject,
+        reply_to=message.reply_to,
+        reply_to_number=_number_of(message.reply_to, message.instance_id),
+        file=_file(file) if file else None,
+    )
+
+
+def _file(file: MessageFile) -> File:
+    try:
+        content = media.content_of(file)
+    except FileNotFoundError as exc:
+        raise SendError("file_missing", blame=Blame.MESSAGE) from exc
+    except Exception as exc:
+        # Whatever kind of storage it is, its errors are its own; nothing has left yet.
+        raise SendError("storage_away", type(exc).__name__, retry=True) from exc
+    return File(mime_type=file.mime_type, file_name=file.file_name, content=content)
+
+
+def _number_of(external_id: str, instance_id: int) -> str:
+    """The provider's second id of a message that is quoted; some quote by that one only."""
+    if not external_id:
+        return ""
+    quoted = Message.objects.filter(instance_id=instance_id, external_id=external_id)
+    return quoted.values_list("provider_number", flat=True).first() or ""
 
 
 def record_sent(message: Message, sent: Sent) -> None:

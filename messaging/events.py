@@ -63,12 +63,16 @@ class Person:
 
 @dataclass(frozen=True, kw_only=True)
 class Attachment:
-    """A file a message brings: what the provider says of it and how to ask for it."""
+    """A file a message brings: what the provider says of it and how to ask for it.
+
+    `sha256` is of the file itself, in hexadecimal, where the provider tells it.
+    """
 
     kind: Kind
     mime_type: str = ""
     file_name: str = ""
     size: int | None = None
+    sha256: str = ""
     reference: dict[str, Any] = field(default_factory=dict)
 
 

@@ -3,7 +3,7 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from messaging.models import Lead
+from messaging.models import Lead, MessageFile
 from messaging.outbox import LONGEST_TEXT
 from tenants.accounts.models import User
 
@@ -28,6 +28,21 @@ class ReplyForm(_Form):
     reference = forms.UUIDField(
         required=False, error_messages={"invalid": _("Load the page again and retry.")}
     )
+
+
+class FileReplyForm(ReplyForm):
+    """An answer that may be a file, with or without words."""
+
+    file = forms.ModelChoiceField(
+        MessageFile.objects.none(),
+        required=False,
+        error_messages={"invalid_choice": _("This file is no longer there. Please add it again.")},
+    )
+
+    def __init__(self, *args, user, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["file"].queryset = MessageFile.objects.filter(uploaded_by=user)
+        self.fields["text"].required = not self.data.get("file")
 
 
 class StartForm(ReplyForm):

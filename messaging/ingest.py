@@ -8,11 +8,12 @@ import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
-from messaging import addressing, events, merging, realtime, signals, windows
+from messaging import addressing, events, media, merging, realtime, signals, windows
 from messaging.models import Conversation, Lead, Message, MessageEvent
 from messaging.providers import get as provider_of
 from tenants.models import ProviderInstance, Tenant, WebhookDelivery
@@ -36,6 +37,10 @@ RANK: dict[str, int] = {
     Status.READ: 6,
     Status.PLAYED: 7,
 }
+
+
+class TooEarly(Exception):
+    """The change of a message came before the message: the delivery is tried again."""
 
 
 class Batch:
@@ -88,7 +93,7 @@ class Batch:
             case events.Deleted():
                 self._delete(event, fact, at)
             case events.Edited():
-                self._edit(event, fact, at)
+                self._edit(event, fact, at, delivery)
             case _:
                 logger.debug("tenant %s: %s kept as a fact", self.tenant.number, fact.kind)
 
@@ -103,6 +108,7 @@ class Batch:
         _belongs_to(fact, message)
         if not is_new:
             return
+        media.note(message, event.attachments, view_once=event.view_once)
         _adopt_waiting_facts(message)
         _count_in(conversation, message)
         self._note(message)
@@ -170,13 +176,16 @@ class Batch:
         if message is None:
             return
         _belongs_to(fact, message)
-        message.text, message.attachments, message.deleted_at = "", [], at
-        message.save(update_fields=["text", "attachments", "deleted_at"])
+        _bury(message, at)
         Conversation.objects.filter(last_message_id=message.pk).update(last_message_snippet="")
         self._note(message)
 
-    def _edit(self, event: events.Edited, fact: MessageEvent, at: datetime) -> None:
+    def _edit(
+        self, event: events.Edited, fact: MessageEvent, at: datetime, delivery: WebhookDelivery
+    ) -> None:
         message = _message(fact.instance_id, event.external_id)
+        if message is None and delivery.attempts + 1 < settings.DELIVERY_ATTEMPTS:
+            raise TooEarly(f"message of {fact.kind} {fact.pk}")
         if message is None or (message.edited_at and message.edited_at > at):
             return
         _belongs_to(fact, message)
@@ -336,7 +345,6 @@ def _insert_message(
             "origin": Message.Origin.PHONE if outgoing else Message.Origin.CONTACT,
             "kind": event.kind.value,
             "text": event.text,
-            "attachments": [_attachment(each) for each in event.attachments],
             "reply_to": event.reply_to[:200],
             "status": Status.SENT if outgoing else Status.RECEIVED,
             "provider_number": event.provider_number[:40],
@@ -344,15 +352,6 @@ def _insert_message(
             "received_at": heard_at,
         },
     )
-
-
-def _attachment(attachment: events.Attachment) -> dict:
-    return {
-        "kind": attachment.kind.value,
-        "mime_type": attachment.mime_type,
-        "file_name": attachment.file_name,
-        "size": attachment.size,
-    }
 
 
 def _own_message(
@@ -414,8 +413,14 @@ def _adopt_waiting_facts(message: Message) -> None:
             code, _, detail = fact.detail.partition(" ")
             _apply_status(message, fact.status, code, detail)
         elif fact.kind == "deleted":
-            message.text, message.attachments, message.deleted_at = "", [], fact.at
-            message.save(update_fields=["text", "attachments", "deleted_at"])
+            _bury(message, fact.at)
+
+
+def _bury(message: Message, at: datetime) -> None:
+    """Only the time of a withdrawn message stays; its files leave the storage, too."""
+    message.text, message.deleted_at = "", at
+    message.save(update_fields=["text", "deleted_at"])
+    media.forget([message.pk])
 
 
 def _apply_status(message: Message, status: str, code: str = "", detail: str = "") -> bool:

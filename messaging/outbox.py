@@ -1,6 +1,7 @@
 """The way out: every message that leaves is queued here, whoever asks, and sent from here."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,10 +10,11 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from messaging import addressing, delivering, realtime
-from messaging.models import Conversation, Message
+from messaging import addressing, delivering, media, realtime
+from messaging.events import Kind
+from messaging.models import Conversation, Message, MessageFile
 from messaging.providers import get as provider_of
-from messaging.providers.base import Medium
+from messaging.providers.base import Feature, Medium
 from tenants import directory, limits
 from tenants.context import current_number
 from tenants.models import ProviderInstance
@@ -40,22 +42,28 @@ def queue(
     by=None,
     subject: str = "",
     reply_to: str = "",
+    files: Sequence[MessageFile] = (),
     reference: uuid.UUID | None = None,
     now: datetime | None = None,
 ) -> Message:
-    """Queue one text in a conversation. The only door: refusals are decided here.
+    """Queue one text or file in a conversation. The only door: refusals are decided here.
 
     The same `reference` twice is the same message: the first one is returned.
     """
     now = now or timezone.now()
-    body = _checked_text(text)
+    body = _checked_text(text, may_be_empty=bool(files))
     instance = _instance(conversation.instance_id)
     limits.require_may_send(current_number())
+    known = Message.objects.filter(reference=reference).first() if reference and files else None
+    if known is not None:
+        return known
+    kind = _checked_files(files, instance)
     with transaction.atomic():
         message, is_new = _insert(
-            conversation, instance, body, origin, by, subject, reply_to, reference, now
+            conversation, instance, body, kind, origin, by, subject, reply_to, reference, now
         )
         if is_new:
+            _attach(files, message)
             _show_as_last(conversation, message)
             delivering.order(current_number(), instance.pk)
     if is_new:
@@ -102,8 +110,9 @@ def open_conversation(lead, instance: ProviderInstance, peer: str) -> Conversati
     return conversation
 
 
-def retry(message: Message, *, now: datetime | None = None) -> Message:
+def retry(message: Message) -> Message:
     """Queue a failed message again, at a person's wish; anything else is left as it is."""
+    limits.require_may_send(current_number())
     with transaction.atomic():
         moved = Message.objects.filter(pk=message.pk, status=Message.Status.FAILED).update(
             status=Message.Status.QUEUED,
@@ -182,9 +191,9 @@ def _kinds_reached_by(instance: ProviderInstance) -> tuple[str, ...]:
     }[provider_of(instance.provider).medium]
 
 
-def _checked_text(text: str) -> str:
+def _checked_text(text: str, *, may_be_empty: bool = False) -> str:
     body = text.replace("\x00", "").strip()
-    if not body:
+    if not body and not may_be_empty:
         raise Refused("text_empty", _("Write something first."), "text")
     if len(body) > LONGEST_TEXT:
         raise Refused(
@@ -202,8 +211,27 @@ def _checked_text(text: str) -> str:
     return body
 
 
+def _checked_files(files: Sequence[MessageFile], instance: ProviderInstance) -> Kind:
+    """The kind of a message with these files, each of which was looked at when it was kept."""
+    if not files:
+        return Kind.TEXT
+    if Feature.MEDIA not in provider_of(instance.provider).supports:
+        raise Refused("files_unsupported", _("Files cannot be sent from this number."), "files")
+    if len(files) > 1:
+        raise Refused("files_too_many", _("Send one file with each message."), "files")
+    file = files[0]
+    if file.state != MessageFile.State.STORED or file.message_id is not None:
+        raise Refused("file_gone", _("This file is no longer there. Please add it again."), "files")
+    return Kind(file.kind)
+
+
+def _attach(files: Sequence[MessageFile], message: Message) -> None:
+    if files and not media.attach(files, message):
+        raise Refused("file_gone", _("This file is no longer there. Please add it again."), "files")
+
+
 def _insert(
-    conversation, instance, body, origin, by, subject, reply_to, reference, now
+    conversation, instance, body, kind, origin, by, subject, reply_to, reference, now
 ) -> tuple[Message, bool]:
     reference = reference or uuid.uuid4()
     return Message.objects.get_or_create(
@@ -216,6 +244,7 @@ def _insert(
             "medium": conversation.medium,
             "direction": Message.Direction.OUT,
             "origin": origin,
+            "kind": kind.value,
             "text": body,
             "subject": subject[:250],
             "reply_to": reply_to[:200],

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import F, Q, QuerySet
 
-from messaging.models import Conversation, Lead, Message
+from messaging.models import Conversation, Lead, Message, MessageFile
 
 PAGE = 30
 
@@ -61,7 +61,7 @@ def conversations(user, view: str = "all", after: Cursor | None = None, size: in
 
 def messages(conversation: Conversation, before: Cursor | None = None, size: int = PAGE) -> Page:
     """A page of a conversation, newest first; `before` goes back in time."""
-    rows = conversation.messages.select_related("by")
+    rows = conversation.messages.select_related("by").prefetch_related("files")
     return _page(rows, "sent_at", before, size)
 
 
@@ -99,5 +99,13 @@ def message_of(user, pk: int) -> Message | None:
     return (
         Message.objects.filter(pk=pk, conversation__in=visible_conversations(user))
         .select_related("by", "conversation")
+        .prefetch_related("files")
         .first()
     )
+
+
+def file_of(user, pk: int) -> MessageFile | None:
+    """One file this person may see: of a message, or an upload of their own; or None."""
+    seen = Q(message__conversation__in=visible_conversations(user), message__deleted_at=None)
+    own = Q(message=None, uploaded_by=user)
+    return MessageFile.objects.filter(seen | own, pk=pk).select_related("message").first()

@@ -4,12 +4,13 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from messaging import delivering, inbox
-from tenants import context, directory
+from messaging import delivering, inbox, media
+from tenants import context, directory, orders
 from tenants.accounts.models import RememberedWrite
 from tenants.models import Tenant
 
 REMEMBER_WRITES = timedelta(days=2)
+KEEP_FAILED_JOBS_DAYS = 14
 
 
 def drain_inbox(tenant: int) -> None:
@@ -27,10 +28,32 @@ def drain_outbox(tenant: int, instance: int) -> None:
         delivering.drain(tenant, instance)
 
 
+def fetch_media(tenant: int, file: int) -> None:
+    """Get a file of a message from its provider."""
+    try:
+        found = directory.tenant_numbered(tenant)
+    except Tenant.DoesNotExist:
+        return
+    with context.entered(found):
+        media.fetch(file)
+
+
+def discard_files(tenant: int, paths: list[str]) -> None:
+    """Remove from storage what no message holds any more."""
+    try:
+        found = directory.tenant_numbered(tenant)
+    except Tenant.DoesNotExist:
+        return
+    with context.entered(found):
+        media.discard(paths)
+
+
 def forget_old(timestamp: int) -> None:
     """Remove deliveries, and answers to repeated writes, that need not be kept longer."""
     inbox.forget_old(timezone.now())
+    orders.forget_failed(KEEP_FAILED_JOBS_DAYS)
     before = timezone.now() - REMEMBER_WRITES
     for tenant in list(Tenant.objects.order_by("number")):
         with context.entered(tenant):
             RememberedWrite.objects.filter(created_at__lt=before).delete()
+            media.forget_unsent(before)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from messaging.views import acting, inbox, leads
+from messaging.views import acting, files, inbox, leads
 
 app_name = "messaging"
 
@@ -23,6 +23,10 @@ urlpatterns = [
     path("inbox/<int:pk>/reopen/", acting.reopen, name="reopen"),
     path("messages/<int:pk>/", inbox.message, name="message"),
     path("messages/<int:pk>/retry/", acting.retry, name="retry"),
+    path("inbox/<int:pk>/files/", files.upload, name="upload"),
+    path("files/<int:pk>/", files.file, name="file"),
+    path("files/<int:pk>/remove/", files.remove, name="remove_file"),
+    path("files/<int:pk>/retry/", files.retry, name="retry_file"),
     path("unread/", inbox.unread, name="unread"),
     path("new/", leads.start, name="start"),
     path("leads/", leads.leads, name="leads"),

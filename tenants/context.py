@@ -45,6 +45,11 @@ def schema_of(number: int) -> str:
     return f"t_{number}"
 
 
+def folder_of(number: int) -> str:
+    """Where in the file storage everything of the tenant with this number lies."""
+    return f"tenants/{number}"
+
+
 @contextmanager
 def entered(tenant: Tenant) -> Iterator[Tenant]:
     """Be in a tenant's schema for the length of the block, then where one was before."""

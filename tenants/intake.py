@@ -147,7 +147,8 @@ class Writer:
             for arrival in batch:
                 await self._write([arrival])
             return
-        except (psycopg.Error, OSError, TimeoutError) as exc:
+        except Exception as exc:
+            # Whatever it was: these are told to come again, and the next batch is written.
             await self._disconnect()
             self._refuse(batch, exc)
             return

@@ -104,7 +104,7 @@ def delete_tenant(tenant: Tenant) -> None:
             Tenant.objects.filter(number=number).delete()
             schema.drop(context.schema_of(number))
         directory.changed()
-        _delete_files(str(number))
+        _delete_files(context.folder_of(number))
         _delete_cached(number)
         # Whatever was ordered while the rows were going.
         _delete_jobs(number)
@@ -121,7 +121,7 @@ def leftovers(number: int) -> list[str]:
         "instances": ProviderInstance.objects.of(number).exists(),
         "deliveries": WebhookDelivery.objects.of(number).exists(),
         "jobs": _has_jobs(number),
-        "files": _has_files(str(number)),
+        "files": _has_files(context.folder_of(number)),
         "cached values": _has_cached(number),
     }
     return [what for what, exists in found.items() if exists]

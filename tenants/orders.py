@@ -10,9 +10,9 @@ from django.db import connection
 INBOX_LOCK = 7_260_003
 
 
-def order(task: str, queue: str, **args: Any) -> None:
+def order(task: str, queue: str, *, at: datetime | None = None, **args: Any) -> None:
     """Order a job; it commits or vanishes with the open transaction."""
-    _insert(queue, task, None, args, None)
+    _insert(queue, task, None, args, at)
 
 
 def order_once(task: str, queue: str, *, key: str, at: datetime | None = None, **args: Any) -> None:
@@ -31,6 +31,12 @@ def ring(tenant_number: int) -> None:
 def inbox_key(tenant_number: int) -> str:
     """The queueing lock under which at most one order to read an inbox waits."""
     return f"inbox:{tenant_number}"
+
+
+def forget_failed(days: int) -> None:
+    """Remove jobs that ended badly more than this many days ago."""
+    with connection.cursor() as cursor:
+        cursor.execute(FORGET_FAILED, [f"{days} days"])
 
 
 def _insert(queue: str, task: str, key: str | None, args: dict, at: datetime | None) -> None:
@@ -57,4 +63,12 @@ INSERT INTO public.procrastinate_jobs (queue_name, task_name, queueing_lock, arg
 SELECT 'inbox', 'amda.drain_inbox', 'inbox:' || number, jsonb_build_object('tenant', number)
 FROM unnest(%s::bigint[]) AS number
 ON CONFLICT (queueing_lock) WHERE status = 'todo' DO NOTHING
+"""
+
+FORGET_FAILED = """
+DELETE FROM public.procrastinate_jobs job
+WHERE status IN ('failed', 'cancelled', 'aborted')
+  AND NOT EXISTS (
+    SELECT 1 FROM public.procrastinate_events event
+    WHERE event.job_id = job.id AND event.at > now() - %s::interval)
 """

@@ -11,7 +11,7 @@ from django.utils import timezone
 from tenants import context, directory, onboarding
 from tenants.accounts.models import Role, User
 from tenants.models import ProviderInstance, Tenant
-from tests import factories
+from tests import browsers, factories
 
 PASSWORD = "correct horse battery staple"
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
@@ -158,3 +158,22 @@ def at(moment: datetime):
         yield moment
     finally:
         timezone.now = original
+
+
+def pytest_collection_modifyitems(config, items):
+    """Without a browser its tests do not run; where they are required, that is an error."""
+    if browsers.executable():
+        return
+    if browsers.are_required():
+        raise pytest.UsageError(f"The browser tests must run: {browsers.HOW_TO_GET}.")
+    without = pytest.mark.skip(reason="no Chromium")
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(without)
+
+
+def pytest_terminal_summary(terminalreporter):
+    if not browsers.executable():
+        terminalreporter.write_line(
+            f"The browser tests did not run: {browsers.HOW_TO_GET} and run again.", yellow=True
+        )

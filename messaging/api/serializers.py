@@ -5,7 +5,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field, inline_serializer
 from rest_framework import serializers
 
-from messaging.models import Conversation, Lead, LeadIdentity, Message
+from messaging import links
+from messaging.models import Conversation, Lead, LeadIdentity, Message, MessageFile
 from messaging.providers import get as provider_of
 from messaging.queries import VIEWS, Cursor
 from tenants.accounts.models import User
@@ -133,13 +134,30 @@ class ConversationOut(serializers.ModelSerializer):
         return LastMessage(conversation).data
 
 
-class AttachmentOut(serializers.Serializer):
-    """A file a message brings."""
+class AttachmentOut(serializers.ModelSerializer):
+    """A file a message brings.
+
+    `url` is for the caller alone and ends after ten minutes; null until `state` is `stored`.
+    """
 
     kind = serializers.CharField()
-    mime_type = serializers.CharField()
-    file_name = serializers.CharField()
-    size = serializers.IntegerField(allow_null=True)
+    state = serializers.CharField()
+    url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = MessageFile
+        fields = (
+            "id", "kind", "mime_type", "file_name", "size", "width", "height", "state", "error",
+            "url",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    @extend_schema_field(OpenApiTypes.URI)
+    def get_url(self, file: MessageFile) -> str | None:
+        if file.state != MessageFile.State.STORED:
+            return None
+        request = self.context["request"]
+        return request.build_absolute_uri(links.on_cdn(links.signed(file, request.user)))
 
 
 class SendFailure(serializers.Serializer):
@@ -163,7 +181,7 @@ class MessageOut(serializers.ModelSerializer):
     conversation = serializers.IntegerField(source="conversation_id")
     instance = serializers.IntegerField(source="instance_id")
     by = Colleague(allow_null=True)
-    attachments = AttachmentOut(many=True)
+    attachments = AttachmentOut(source="files", many=True)
     error = serializers.SerializerMethodField()
 
     class Meta:

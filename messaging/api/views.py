@@ -108,7 +108,7 @@ class ConversationMessagesView(ApiView):
         conversation = _conversation(request, pk)
         wanted = asked(shapes.MessagesAsked, request.query_params)
         found = queries.messages(conversation, wanted.get("before"), wanted["limit"])
-        return page(request, shapes.MessageOut(found.rows, many=True).data, "before", found.next)
+        return page(request, _messages_out(request, found.rows), "before", found.next)
 
     @extend_schema(
         request=shapes.Reply, responses={201: shapes.MessageOut, **refusals(400, 404, 409, 422)}
@@ -129,7 +129,7 @@ class ConversationMessagesView(ApiView):
                 reply_to=quoted,
                 reference=reference_of(request),
             )
-        return Response(shapes.MessageOut(message).data, status=status.HTTP_201_CREATED)
+        return Response(_message_out(request, message), status=status.HTTP_201_CREATED)
 
 
 class MessagesView(ApiView):
@@ -156,7 +156,7 @@ class MessagesView(ApiView):
                 subject=wanted.get("subject", ""),
                 reference=reference_of(request),
             )
-        return Response(shapes.MessageOut(message).data, status=status.HTTP_201_CREATED)
+        return Response(_message_out(request, message), status=status.HTTP_201_CREATED)
 
 
 class MessageView(ApiView):
@@ -166,7 +166,7 @@ class MessageView(ApiView):
 
     @extend_schema(responses={200: shapes.MessageOut, **refusals(404)})
     def get(self, request, pk):
-        return Response(shapes.MessageOut(_message(request, pk)).data)
+        return Response(_message_out(request, _message(request, pk)))
 
 
 class MessageRetryView(ApiView):
@@ -178,7 +178,7 @@ class MessageRetryView(ApiView):
     @once
     def post(self, request, pk):
         message = outbox.retry(_message(request, pk))
-        return Response(shapes.MessageOut(message).data)
+        return Response(_message_out(request, message))
 
 
 class LeadsView(ApiView):
@@ -272,6 +272,14 @@ def _refusals_answered() -> Iterator[None]:
     except outbox.Refused as refused:
         code = STATUS_OF.get(refused.code, status.HTTP_400_BAD_REQUEST)
         raise Refusal(code, refused.code, refused.message, refused.field) from refused
+
+
+def _message_out(request, message: Message) -> dict[str, Any]:
+    return shapes.MessageOut(message, context={"request": request}).data
+
+
+def _messages_out(request, messages) -> list[dict[str, Any]]:
+    return shapes.MessageOut(messages, many=True, context={"request": request}).data
 
 
 def _require(user: User, action: Action) -> None:

@@ -61,6 +61,12 @@ class Conversation(models.Model):
                 fields=["assignee", "state", "-last_message_at", "-id"],
                 name="conversation_by_assignee",
             ),
+            # The number on the inbox icon.
+            models.Index(
+                fields=["assignee"],
+                name="conversation_unread",
+                condition=models.Q(state="open", unread_count__gt=0),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -110,7 +116,6 @@ class Message(models.Model):
     kind = models.CharField(max_length=12, default="text")
     text = models.TextField(blank=True)
     subject = models.CharField(max_length=250, blank=True)
-    attachments = models.JSONField(default=list, blank=True)
     reply_to = models.CharField(max_length=200, blank=True)
     status = models.CharField(max_length=12, choices=Status.choices)
     reference = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)

@@ -7,7 +7,7 @@ each, without retry or sleep. An adapter knows `messaging.events` and nothing el
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 import httpx
 
@@ -26,6 +26,13 @@ class Feature(StrEnum):
     """What a provider can do; templates and views ask for these, never for a provider."""
 
     MEDIA = "media"
+    LOCATIONS = "locations"
+    CONTACTS = "contacts"
+    QUOTES = "quotes"
+    EDITS = "edits"
+    DELETES = "deletes"
+    MARKS_READ = "marks_read"
+    GROUPS = "groups"
     TEMPLATES = "templates"
     WINDOW_24H = "window_24h"
     READ_RECEIPTS = "read_receipts"
@@ -33,6 +40,10 @@ class Feature(StrEnum):
     QR_LOGIN = "qr_login"
     STORIES = "stories"
     SETS_WEBHOOK = "sets_webhook"
+    CONNECTS = "connects"
+    NEW_KEYS = "new_keys"
+    MAKES_INSTANCES = "makes_instances"
+    FINDS_PHONES = "finds_phones"
 
 
 class BadSignature(Exception):
@@ -51,11 +62,12 @@ class Hook:
     slug in the URL ("" where the URL names none). Header names are lower case.
     """
 
-    body: bytes
+    body: bytes = field(repr=False)
     route: str = ""
     vendor: str = ""
     method: str = "POST"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    # A provider may send the secret itself as its signature.
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: str = ""
     content_type: str = ""
     url: str = ""
@@ -90,10 +102,41 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class File:
+    """A file to send: its content, or a `url` from which the provider may fetch it."""
+
+    mime_type: str
+    file_name: str = ""
+    content: bytes = field(default=b"", repr=False)
+    url: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A point on the map to send, in degrees."""
+
+    latitude: float
+    longitude: float
+    name: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """Somebody's name and number to send."""
+
+    name: str
+    phone: str
+
+
+@dataclass(frozen=True)
 class Outgoing:
     """One message to send. `to` is what the medium needs: E.164, a JID, an e-mail address.
 
     `reference` is our own id of the message, handed to the provider where it can carry one.
+    `kind` says which of `file`, `place` and `card` is sent; `text` is then the caption. A quoted
+    message is named by its external id in `reply_to` and by the provider's number for it in
+    `reply_to_number`: providers need the one or the other.
     """
 
     reference: str
@@ -102,6 +145,35 @@ class Outgoing:
     kind: Kind = Kind.TEXT
     subject: str = ""
     reply_to: str = ""
+    reply_to_number: str = ""
+    file: File | None = None
+    place: Place | None = None
+    card: Card | None = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """A message both sides have, by every name it may have there.
+
+    `chat` is the address of the conversation as the provider wrote it, `author` whoever of a
+    group wrote it.
+    """
+
+    external_id: str = ""
+    provider_number: str = ""
+    chat: str = ""
+    author: str = ""
+    from_us: bool = False
+
+
+@dataclass(frozen=True)
+class Media:
+    """A file that was fetched: open at its start, in memory or on disk; whoever asked closes it."""
+
+    file: IO[bytes] = field(repr=False)
+    size: int
+    mime_type: str = ""
+    file_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -170,6 +242,30 @@ class InstanceState:
     state: Connection
     reason: str = ""
     address: str = ""
+    qr: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class WebhookState:
+    """Where a provider says it posts, as it keeps it. `values` are fields of the instance that it
+    showed meanwhile, such as the secret it signs with; they are stored as people's own input is."""
+
+    url: str
+    enabled: bool
+    events: tuple[str, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Found:
+    """An instance as the provider's account has it. `values` are its fields by name, secrets
+    among them where the provider shows them: what `connect_instance` takes."""
+
+    reference: str
+    name: str
+    address: str
+    state: InstanceState | None = None
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -199,6 +295,8 @@ class Provider:
     """The field whose value is the instance's reference; "" where the address is."""
     sends_at_once: ClassVar[int] = 1
     """How many messages of one instance may be on their way to the provider together."""
+    media_days: ClassVar[int] = 7
+    """For how many days after a message its files may still be asked for."""
 
     @property
     def secret_fields(self) -> tuple[str, ...]:
@@ -238,3 +336,70 @@ class Provider:
         """What became of a message the provider gave this number; None where it does not know
         or cannot be asked. `SendError` when it did not answer."""
         return None
+
+    # What follows is refused by providers that do not list the feature: ask `supports` first.
+
+    def mark_read(self, known: Known, via: Via) -> None:
+        """Show the sender that the message was read. Safe to repeat (`MARKS_READ`)."""
+        raise self._unsupported(Feature.MARKS_READ)
+
+    def edit(self, known: Known, text: str, via: Via) -> None:
+        """Give a message of ours another text. Safe to repeat (`EDITS`)."""
+        raise self._unsupported(Feature.EDITS)
+
+    def delete(self, known: Known, via: Via) -> None:
+        """Withdraw a message of ours for everyone. Safe to repeat (`DELETES`)."""
+        raise self._unsupported(Feature.DELETES)
+
+    def fetch_media(self, reference: Mapping[str, Any], via: Via, *, limit: int) -> Media:
+        """Fetch the file that an attachment's `reference` names, of `limit` bytes at most
+        (`MEDIA`). Safe to repeat."""
+        raise self._unsupported(Feature.MEDIA)
+
+    def find_phone(self, lid: str, via: Via) -> str:
+        """The number behind a LID, "" where it stays hidden (`FINDS_PHONES`)."""
+        raise self._unsupported(Feature.FINDS_PHONES)
+
+    def instances(self, via: Via) -> list[Found]:
+        """Every instance of the account (`MAKES_INSTANCES`)."""
+        raise self._unsupported(Feature.MAKES_INSTANCES)
+
+    def make_instance(self, via: Via, *, name: str, address: str, webhook_url: str) -> Found:
+        """Make an instance that posts to this URL (`MAKES_INSTANCES`). Never safe to repeat: after
+        an unknown outcome, look at `instances` first."""
+        raise self._unsupported(Feature.MAKES_INSTANCES)
+
+    def connect(self, via: Via) -> InstanceState:
+        """Start the connection; the answer may hold a code to scan (`CONNECTS`)."""
+        raise self._unsupported(Feature.CONNECTS)
+
+    def disconnect(self, via: Via) -> InstanceState:
+        """End the connection, so that it must be scanned again (`CONNECTS`)."""
+        raise self._unsupported(Feature.CONNECTS)
+
+    def restart(self, via: Via) -> InstanceState:
+        """Connect anew with what the provider already has (`CONNECTS`)."""
+        raise self._unsupported(Feature.CONNECTS)
+
+    def qr(self, via: Via) -> str:
+        """The text of the code to scan now; it changes every few seconds (`QR_LOGIN`)."""
+        raise self._unsupported(Feature.QR_LOGIN)
+
+    def read_webhook(self, via: Via) -> WebhookState:
+        """Where the provider posts now (`SETS_WEBHOOK`)."""
+        raise self._unsupported(Feature.SETS_WEBHOOK)
+
+    def configure_webhook(self, via: Via, url: str) -> WebhookState:
+        """Have everything we read posted to this URL, and read back that it is so: a provider
+        that says yes and keeps nothing is a `SendError` (`SETS_WEBHOOK`)."""
+        raise self._unsupported(Feature.SETS_WEBHOOK)
+
+    def regenerate_key(self, via: Via) -> Mapping[str, str]:
+        """Have the key replaced; the fields that changed, by name (`NEW_KEYS`).
+
+        The old key is dead once this answers. After an unknown outcome it may be, too.
+        """
+        raise self._unsupported(Feature.NEW_KEYS)
+
+    def _unsupported(self, feature: Feature) -> SendError:
+        return SendError("unsupported", feature.value, blame=Blame.MESSAGE)

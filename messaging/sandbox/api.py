@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from messaging.providers.signatures import same
 
-from . import payloads
+from . import files, payloads
 from .bodies import json_object
 from .limits import Meter
 from .outgoing import Invalid, read_send_request
@@ -80,6 +80,57 @@ async def message_info(request: Request) -> JSONResponse:
     if message is None or message.session_id != session.id:
         raise Refused(404, "Message not found.")
     return JSONResponse({"success": True, "data": payloads.message_info(message)})
+
+
+async def edit_message(request: Request) -> JSONResponse:
+    message = _own_message(request)
+    body = await _json_object(request)
+    text = body.get("text")
+    if not isinstance(text, str) or not text.strip():
+        raise Refused(422, "Validation failed", {"text": ["The text field is required."]})
+    if message.kind != "text" or message.deleted:
+        raise Refused(422, "Only a text message can be edited.")
+    _services(request).simulation.edit(message, text)
+    return JSONResponse({"success": True, "data": {"msgId": message.id}})
+
+
+async def delete_message(request: Request) -> JSONResponse:
+    _services(request).simulation.take_back(_own_message(request))
+    return JSONResponse({"success": True})
+
+
+async def mark_read(request: Request) -> JSONResponse:
+    """The session has read what a customer wrote, and the customer sees it."""
+    session = _calling_session(request)
+    body = await _json_object(request)
+    key = body.get("key")
+    if not isinstance(key, dict) or not all(
+        isinstance(key.get(name), str) and key[name] for name in ("id", "remoteJid")
+    ):
+        raise Refused(422, "Validation failed", {"key": ["The key must have id and remoteJid."]})
+    message = _services(request).store.message_with_key(session.id, key["id"])
+    if message is None or message.from_business or message.jid != key["remoteJid"]:
+        raise Refused(404, "Message not found.")
+    _services(request).simulation.read_by_business(message)
+    return JSONResponse({"success": True})
+
+
+async def upload(request: Request) -> JSONResponse:
+    session = _calling_session(request)
+    handed_in = _validated(files.read_upload, await _json_object(request))
+    store = _services(request).store
+    file = store.add_file(session.id, handed_in.mime_type, handed_in.content)
+    url = _public_url(request, store.add_link(file, None))
+    return JSONResponse({"success": True, "publicUrl": url})
+
+
+async def decrypt_media(request: Request) -> JSONResponse:
+    session = _calling_session(request)
+    body = await _json_object(request)
+    store = _services(request).store
+    file = _validated(lambda it: files.encrypted_file(store, session.id, it), body)
+    link = store.add_link(file, files.DECRYPTED_SECONDS)
+    return JSONResponse({"publicUrl": _public_url(request, link)})
 
 
 async def status(request: Request) -> JSONResponse:
@@ -184,6 +235,11 @@ def _sessions(path: str, **methods) -> list[Route]:
 routes = [
     Route("/send-message", send_message, methods=["POST"]),
     Route("/messages/{message_id:int}/info", message_info, methods=["GET"]),
+    Route("/messages/read", mark_read, methods=["POST"]),
+    Route("/messages/{message_id:int}", edit_message, methods=["PUT"]),
+    Route("/messages/{message_id:int}", delete_message, methods=["DELETE"]),
+    Route("/upload", upload, methods=["POST"]),
+    Route("/decrypt-media", decrypt_media, methods=["POST"]),
     Route("/status", status, methods=["GET"]),
     Route("/pn-from-lid/{lid}", phone_of_lid, methods=["GET"]),
     *_sessions("", GET=list_sessions, POST=create_session),
@@ -214,6 +270,18 @@ def _calling_session(request: Request) -> Session:
         if same(token, session.api_key):
             return session
     raise Refused(401, "Unauthenticated: a session's API key is expected as bearer token.")
+
+
+def _own_message(request: Request) -> Message:
+    session = _calling_session(request)
+    message = _services(request).store.message(request.path_params["message_id"])
+    if message is None or message.session_id != session.id or not message.from_business:
+        raise Refused(404, "Message not found.")
+    return message
+
+
+def _public_url(request: Request, token: str) -> str:
+    return f"{request.url.scheme}://{request.url.netloc}/media/{token}"
 
 
 def _check_personal_token(request: Request) -> None:

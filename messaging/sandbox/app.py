@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Router
 
-from . import api
+from . import api, files
 from .background import Background
 from .config import Config
 from .courier import TIMEOUT_SECONDS, Courier
@@ -60,6 +60,7 @@ def build(config: Config, live: Live):
         routes=[
             # A real API has one address per resource, without redirects from slashed forms.
             Mount("/api", app=Router(api.routes, redirect_slashes=False)),
+            *files.routes,
             *Phone(store, simulation, courier, live).routes,
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=ALLOWED_HOSTS)],

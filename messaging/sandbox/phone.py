@@ -15,7 +15,9 @@ from starlette.staticfiles import StaticFiles
 
 from .bodies import json_object
 from .courier import Courier
+from .files import read_upload
 from .live import Live
+from .outgoing import Invalid
 from .simulation import Simulation
 from .store import E164, Customer, Delivery, Message, Session, Status, Store
 from .words import WORDS, language_of
@@ -117,12 +119,16 @@ class Phone:
         text = str(body.get("text", "")).strip()
         if customer is None or session is None:
             return _missing()
-        if not text:
+        try:
+            upload = read_upload(body["file"]) if isinstance(body.get("file"), dict) else None
+        except Invalid:
+            return _invalid("file")
+        if not text and upload is None:
             return _invalid("text")
         if not customer.phone_on or not session.connected:
             return JSONResponse({"error": "unreachable"}, 409)
         options = {name: body.get(name) is True for name in ("twice", "late", "only_lid")}
-        message = self._simulation.say(customer, session, text, **options)
+        message = self._simulation.say(customer, session, text, upload=upload, **options)
         return JSONResponse({"message": message.id, "key": message.key_id}, 201)
 
     async def withdraw(self, request: Request) -> JSONResponse:

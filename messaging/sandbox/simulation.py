@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from . import payloads
+from . import files, payloads
 from .background import Background
 from .courier import Courier
 from .live import Live
@@ -49,6 +49,21 @@ class Simulation:
         self._background.start(self._carry(message))
         self._live.changed()
         return message
+
+    def edit(self, message: Message, text: str) -> None:
+        """The business gives a message another text, which the phone shows from then on."""
+        self._store.change_text(message.id, text)
+        self._live.changed()
+
+    def take_back(self, message: Message) -> None:
+        """The business withdraws a message; the phone keeps a tombstone."""
+        self._store.mark_deleted(message.id)
+        self._live.changed()
+
+    def read_by_business(self, message: Message) -> None:
+        """The customer sees that the business has read this."""
+        self._store.raise_status(message.id, Status.READ)
+        self._live.changed()
 
     def resume(self) -> None:
         """Take up what the last run left on its way."""
@@ -131,17 +146,20 @@ class Simulation:
         twice: bool = False,
         late: bool = False,
         only_lid: bool = False,
+        upload: files.Upload | None = None,
     ) -> Message:
         """The customer writes to a business; the options imitate what real networks do."""
         now = time.time()
         with self._store.together():
+            kind, content = self._content(session, text, upload)
             message = self._store.add_message(
                 session_id=session.id,
                 customer_id=customer.id,
                 jid=customer.lid if only_lid else customer.jid,
                 from_business=False,
+                kind=kind,
                 text=text,
-                content={"conversation": text},
+                content=content,
                 status=Status.SENT,
                 said_at=now - LATE_SECONDS if late else now,
             )
@@ -151,6 +169,14 @@ class Simulation:
         self._courier.post(posts)
         self._live.changed()
         return message
+
+    def _content(
+        self, session: Session, text: str, upload: files.Upload | None
+    ) -> tuple[str, dict]:
+        if upload is None:
+            return "text", {"conversation": text}
+        file = self._store.add_file(session.id, upload.mime_type, upload.content)
+        return files.content_of(file, upload.name, text)
 
     def withdraw(self, message: Message) -> None:
         """The customer deletes a message of theirs for everyone."""

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 RECOMMENDED_EVENTS = (
     "messages.received",
@@ -101,6 +101,21 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_of_a_message ON deliveries (message_id);
 -- Numbers given out by the real service are large; small ones would pass for list positions.
 INSERT INTO sqlite_sequence (name, seq) VALUES ('messages', 99999);
+"""
+
+# What version 2 added; a file of version 1 is brought up to date.
+_FILES_SCHEMA = """
+CREATE TABLE files (
+    id TEXT PRIMARY KEY,
+    session_id INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE,
+    mime_type TEXT NOT NULL,
+    content BLOB NOT NULL
+);
+CREATE TABLE links (
+    token TEXT PRIMARY KEY,
+    file_id TEXT NOT NULL REFERENCES files ON DELETE CASCADE,
+    expires_at REAL
+);
 """
 
 _SESSION_SETTINGS = (
@@ -195,6 +210,14 @@ class Message:
 
 
 @dataclass(frozen=True)
+class File:
+    id: str
+    session_id: int
+    mime_type: str
+    content: bytes
+
+
+@dataclass(frozen=True)
 class Delivery:
     id: int
     session_id: int
@@ -240,15 +263,20 @@ class Store:
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version == SCHEMA_VERSION:
                 return
-            if version != 0:
+            if version > SCHEMA_VERSION:
                 raise OtherVersion(
                     f"{path} is of version {version}, not {SCHEMA_VERSION}: delete it."
                 )
-            for statement in _SCHEMA.split(";\n"):
-                self._db.execute(statement)
-            for name, phone in INVENTED_CUSTOMERS:
-                self.add_customer(name, phone)
+            if version == 0:
+                self._execute(_SCHEMA)
+                for name, phone in INVENTED_CUSTOMERS:
+                    self.add_customer(name, phone)
+            self._execute(_FILES_SCHEMA)
             self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def _execute(self, statements: str) -> None:
+        for statement in statements.split(";\n"):
+            self._db.execute(statement)
 
     def _one(self, sql: str, *values) -> sqlite3.Row | None:
         return self._db.execute(sql, values).fetchone()
@@ -396,6 +424,18 @@ class Store:
     def message(self, message_id: int) -> Message | None:
         return _message(self._row("messages", message_id))
 
+    def message_with_key(self, session_id: int, key_id: str) -> Message | None:
+        sql = "SELECT * FROM messages WHERE session_id = ? AND key_id = ?"
+        return _message(self._one(sql, session_id, key_id))
+
+    def change_text(self, message_id: int, text: str) -> Message:
+        """Give a text message another text."""
+        self._db.execute(
+            "UPDATE messages SET text = ?, content = ? WHERE id = ?",
+            (text, json.dumps({"conversation": text}), message_id),
+        )
+        return self.message(message_id)
+
     def raise_status(self, message_id: int, status: Status) -> bool:
         """Move a message forward; False when it already is there or further."""
         cursor = self._db.execute(
@@ -447,6 +487,37 @@ class Store:
             GROUP BY customer_id, session_id
             """
         )
+
+    # Files
+
+    def add_file(self, session_id: int, mime_type: str, content: bytes) -> File:
+        file = File(secrets.token_urlsafe(24), session_id, mime_type, content)
+        self._db.execute(
+            "INSERT INTO files (id, session_id, mime_type, content) VALUES (?, ?, ?, ?)",
+            (file.id, file.session_id, file.mime_type, file.content),
+        )
+        return file
+
+    def file(self, file_id: str) -> File | None:
+        row = self._one("SELECT * FROM files WHERE id = ?", file_id)
+        return File(**row) if row else None
+
+    def add_link(self, file: File, seconds: float | None) -> str:
+        """A token under which anybody may fetch the file, for a while or as long as it is kept."""
+        token = secrets.token_urlsafe(24)
+        expires_at = None if seconds is None else time.time() + seconds
+        self._db.execute("DELETE FROM links WHERE expires_at < ?", (time.time(),))
+        self._db.execute("INSERT INTO links VALUES (?, ?, ?)", (token, file.id, expires_at))
+        return token
+
+    def linked_file(self, token: str) -> File | None:
+        """The file behind a link that has not run out."""
+        row = self._one(
+            "SELECT file_id FROM links WHERE token = ? AND (expires_at IS NULL OR expires_at > ?)",
+            token,
+            time.time(),
+        )
+        return self.file(row["file_id"]) if row else None
 
     # Deliveries
 

@@ -27,6 +27,7 @@ WORDS = {
         "composer": "Votre message",
         "composer_placeholder": "Écrivez en tant que {name}",
         "send": "Envoyer",
+        "file": "Joindre un fichier",
         "tricks": "Cas difficiles",
         "twice": "Envoyer deux fois",
         "twice_hint": "le même webhook arrive en double",
@@ -82,6 +83,8 @@ WORDS = {
         "error_phone": "Ce numéro n'est pas au format international.",
         "error_name": "Indiquez un nom.",
         "error_text": "Le message est vide.",
+        "error_file": "Ce fichier est vide, trop grand ou d'un type inconnu.",
+        "read_by_team": "lu par l'équipe",
         "error_other": "Cela n'a pas fonctionné ({status}). Réessayez.",
     },
     "en": {
@@ -106,6 +109,7 @@ WORDS = {
         "composer": "Your message",
         "composer_placeholder": "Write as {name}",
         "send": "Send",
+        "file": "Attach a file",
         "tricks": "Hard cases",
         "twice": "Send twice",
         "twice_hint": "the same webhook arrives two times",
@@ -161,6 +165,8 @@ WORDS = {
         "error_phone": "This number is not in international format.",
         "error_name": "Give a name.",
         "error_text": "The message is empty.",
+        "error_file": "This file is empty, too large or of an unknown type.",
+        "read_by_team": "read by the team",
         "error_other": "That did not work ({status}). Try again.",
     },
 }

@@ -51,6 +51,16 @@ BLAMES = {
     Blame.PROVIDER: gettext_lazy("The message service did not take it. Try again in a moment."),
 }
 
+MISSING = {
+    "too_large": gettext_lazy("This file is too large to be kept here. It is on the phone."),
+    "view_once": gettext_lazy("To be seen once, on the phone. It is not kept here."),
+    "expired": gettext_lazy("The message service no longer has this file."),
+    "instance_gone": gettext_lazy("The number it came to is no longer connected."),
+    "unauthorized": gettext_lazy(
+        "Your number may not get files at the moment. An administrator can check its connection."
+    ),
+}
+
 ORIGINS = {
     Message.Origin.PERSON: gettext_lazy("Somebody who left the team"),
     Message.Origin.AUTOMATION: gettext_lazy("Automatic message"),
@@ -190,6 +200,12 @@ def tick_word(status: str) -> str:
 def why_failed(message) -> str:
     """What to make of a failure, by whose fault it is."""
     return BLAMES.get(message.error_blame, BLAMES[Blame.PROVIDER])
+
+
+@register.filter
+def why_missing(file) -> str:
+    """Why a file of a message is not here."""
+    return MISSING.get(file.error, _("The message service did not hand this file over."))
 
 
 @register.filter

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from messaging import conversing, outbox
-from messaging.forms import AssignForm, ReplyForm
+from messaging.forms import AssignForm, FileReplyForm
 from messaging.models import Conversation, Message
 from messaging.views import showing
 from messaging.views.access import conversation_or_404, message_or_404, page
@@ -21,7 +21,7 @@ from tenants.permissions import Action
 def send(request, pk: int):
     """Queue what was typed. The same reference twice is one message."""
     conversation = conversation_or_404(request, pk)
-    form = ReplyForm(request.POST)
+    form = FileReplyForm(request.POST, user=request.user)
     if not form.is_valid():
         return _refused(request, form.first_error())
     try:
@@ -30,6 +30,7 @@ def send(request, pk: int):
             form.cleaned_data["text"],
             origin=Message.Origin.PERSON,
             by=request.user,
+            files=[file] if (file := form.cleaned_data["file"]) else [],
             reference=form.cleaned_data["reference"],
         )
     except (outbox.Refused, limits.LimitReached) as refusal:

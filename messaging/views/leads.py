@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -59,6 +60,7 @@ def edit(request, pk: int):
         return render(request, "leads/lead.html", {**_about(found), "form": form}, status=422)
     saved = form.save(commit=False)
     saved.save(update_fields=[*form.cleaned_data, "updated_at"])
+    messages.success(request, _("Saved"))
     return redirect("messaging:lead", pk)
 
 

@@ -10,8 +10,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_htmx.http import trigger_client_event
 
+from messaging import sniffing
 from messaging.addressing import Kind as AddressKind
 from messaging.models import Conversation, Message
+from messaging.providers import get as provider_of
+from messaging.providers.base import Feature
 from tenants.models import ProviderInstance
 from tenants.permissions import Action, may
 
@@ -94,6 +97,8 @@ def head(request, conversation: Conversation) -> dict[str, Any]:
         "several_numbers": len(known) > 1,
         "number_is_down": number is not None and number.state != ProviderInstance.State.CONNECTED,
         "may_reply": may(request.user, Action.REPLY) and number is not None,
+        "may_send_files": Feature.MEDIA in provider_of(conversation.provider).supports,
+        "largest_file": sniffing.LARGEST,
     }
 
 

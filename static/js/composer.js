@@ -2,6 +2,7 @@
 
 import { mergeHtml, openedId, showPending } from "./conversation.js";
 import { fetchPiece } from "./fetching.js";
+import * as files from "./files.js";
 import { words } from "./words.js";
 
 const form = () => document.getElementById("composer");
@@ -17,6 +18,7 @@ const attempts = new Map();
 /** Bring the draft back and listen. */
 export function begin() {
   if (!form()) return;
+  files.begin();
   field().value = read(draftKey(openedId()));
   grow();
   field().addEventListener("input", () => {
@@ -41,26 +43,42 @@ export function focus() {
 
 function submit() {
   const text = field().value;
-  if (!text.trim()) return focus();
   const id = openedId();
-  const attempt = { id, url: form().action, text, reference: referenceFor(id, text) };
-  const bubble = showPending(text, attempt.reference);
+  if (files.isUploading(id)) return complain(words.uploading);
+  if (files.hasFailed(id)) return complain(words.uploadFailed);
+  const items = files.take(id);
+  if (!text.trim() && !items.length) return focus();
+  const url = form().action;
+  // A message has one file; what was typed goes with the first.
+  const wanted = items.length
+    ? items.map((item, place) => withFile(id, url, place ? "" : text, item))
+    : [{ id, url, text, reference: referenceFor(id, text) }];
   // Kept until the server has it, so that a page that closes meanwhile loses nothing.
   keep(draftKey(id), text);
   field().value = "";
   problem().replaceChildren();
   grow();
   focus();
-  sending = sending.then(() => deliver(attempt, bubble));
+  for (const attempt of wanted) {
+    const bubble = showPending(attempt.text || attempt.item.name, attempt.reference);
+    sending = sending.then(() => deliver(attempt, bubble));
+  }
+}
+
+function withFile(id, url, text, item) {
+  if (item.text !== text) Object.assign(item, { text, reference: newReference() });
+  return { id, url, text, item, reference: item.reference };
 }
 
 async function deliver(attempt, bubble) {
   const body = new URLSearchParams();
   body.set("text", attempt.text);
   body.set("reference", attempt.reference);
+  if (attempt.item) body.set("file", attempt.item.file);
   const piece = await fetchPiece(attempt.url, { method: "POST", body });
   if (!piece.ok) return giveBack(attempt, bubble, piece);
   attempts.delete(attempt.id);
+  if (attempt.item) files.letGo(attempt.item);
   if (read(draftKey(attempt.id)) === attempt.text) keep(draftKey(attempt.id), "");
   if (openedId() === attempt.id) mergeHtml(piece.html);
   bubble.remove();
@@ -69,10 +87,12 @@ async function deliver(attempt, bubble) {
 
 function giveBack(attempt, bubble, piece) {
   bubble.remove();
-  attempts.set(attempt.id, attempt);
+  if (attempt.item) files.putBack(attempt.id, attempt.item);
+  else attempts.set(attempt.id, attempt);
   const isHere = openedId() === attempt.id && field();
   const typedSince = isHere ? field().value : read(draftKey(attempt.id));
-  const text = typedSince && typedSince !== attempt.text ? `${attempt.text}\n${typedSince}` : attempt.text;
+  const both = [attempt.text, typedSince].filter(Boolean).join("\n");
+  const text = typedSince === attempt.text ? typedSince : both;
   keep(draftKey(attempt.id), text);
   if (!isHere) return;
   field().value = text;
@@ -81,13 +101,14 @@ function giveBack(attempt, bubble, piece) {
 }
 
 function explain(piece) {
-  if (piece.status === 422) {
-    problem().innerHTML = piece.html;
-    return;
-  }
+  if (piece.status === 422) problem().innerHTML = piece.html;
+  else complain(piece.status === 403 ? words.forbidden : words.unsent);
+}
+
+function complain(text) {
   const line = document.createElement("p");
   line.className = "problem";
-  line.textContent = piece.status === 403 ? words.forbidden : words.unsent;
+  line.textContent = text;
   problem().replaceChildren(line);
 }
 

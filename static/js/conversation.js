@@ -82,6 +82,8 @@ export async function refreshHead(view) {
   const head = document.getElementById("pane-head");
   if (!piece.ok || conversation !== openedId() || !head) return;
   const [fresh] = elementsOf(piece.html, "#pane-head");
+  const expanded = head.querySelector("[data-panel]")?.getAttribute("aria-expanded");
+  if (expanded) fresh?.querySelector("[data-panel]")?.setAttribute("aria-expanded", expanded);
   if (!fresh || fresh.isEqualNode(head) || head.contains(document.activeElement)) return;
   head.replaceWith(fresh);
   window.htmx?.process(fresh);

@@ -28,6 +28,7 @@ export async function refreshList(openedId) {
   if (!piece.ok || view !== currentView()) return;
   const fresh = elementsOf(piece.html, "[data-conversation]");
   if (!fresh.length) return fill(list(), piece.html);
+  list().querySelector(":scope > .empty, :scope > .skeleton")?.remove();
   const isWhole = !elementsOf(piece.html, "[data-more]").length;
   forgetAbsent(fresh, isWhole);
   for (const row of fresh) place(row, openedId);

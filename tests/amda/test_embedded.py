@@ -73,7 +73,7 @@ def shared_data_dir():
 def data_dir(shared_data_dir):
     """A data directory with a database, and no server running before or after the test."""
     yield shared_data_dir
-    embedded.release()
+    embedded.release(shared_data_dir)
     embedded.stop(shared_data_dir)
 
 
@@ -139,7 +139,7 @@ def test_hold_makes_a_durable_private_server(folder):
         )
         words = query(data_dir, "SELECT to_tsvector('simple', '«\u00a0Bonjour\u00a0» “été”')::text")
     finally:
-        embedded.release()
+        embedded.release(data_dir)
 
     expected = {
         "listen_addresses": "",
@@ -161,7 +161,7 @@ def test_hold_twice_is_let_go_once(data_dir):
     embedded.hold(data_dir)
     embedded.hold(data_dir)
 
-    embedded.release()
+    embedded.release(data_dir)
 
     assert not embedded.is_up(data_dir)
 
@@ -251,7 +251,7 @@ def test_ensure_up_starts_a_dead_server_again(data_dir):
 
 def test_stale_pid_of_another_program_is_not_believed(data_dir):
     embedded.hold(data_dir)
-    embedded.release()
+    embedded.release(data_dir)
     home = data_dir / "postgres"
 
     with subprocess.Popen(["sleep", "60"]) as bystander:
@@ -308,7 +308,7 @@ def test_socket_moves_out_of_a_path_that_cannot_hold_it(folder, name):
         assert socket_dir.parent == Path("/tmp")
         assert socket_dir.stat().st_mode & 0o777 == 0o700
     finally:
-        embedded.release()
+        embedded.release(data_dir)
 
     assert not socket_dir.exists()
 
@@ -341,7 +341,7 @@ def test_directory_out_of_reach_is_named(folder):
 
 def test_data_of_another_version_is_left_alone(data_dir):
     embedded.hold(data_dir)
-    embedded.release()
+    embedded.release(data_dir)
     marker = data_dir / "postgres/data/PG_VERSION"
     ours = marker.read_text()
     marker.write_text("16\n")
@@ -357,7 +357,7 @@ def test_data_of_another_version_is_left_alone(data_dir):
 
 def test_failed_start_says_why_in_one_sentence(data_dir):
     embedded.hold(data_dir)
-    embedded.release()
+    embedded.release(data_dir)
     control = data_dir / "postgres/data/global/pg_control"
     control.rename(control.with_name("moved"))
 

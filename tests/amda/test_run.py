@@ -85,7 +85,7 @@ class Project:
         inherited = {
             name: value
             for name, value in os.environ.items()
-            if name not in {"DATABASE_URL", "LC_ALL", "LC_MESSAGES", "SANDBOX_PORT", "SECRET_KEY"}
+            if name in {"PATH", "HOME", "USER", "TMPDIR"}
         }
         ours = {"PORT": str(self.port), "LANG": "en_GB.UTF-8", "AMDA_DATA_DIR": "var"}
         return subprocess.Popen(

@@ -8,7 +8,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import get_resolver
 
-from messaging.models import Conversation, Lead, Message
+from messaging.models import Conversation, Lead, Message, MessageFile
 from messaging.providers.base import Blame
 from tenants import context
 from tenants.accounts.models import Role, User
@@ -187,7 +187,7 @@ def test_extreme_cursors_give_an_empty_page(caller, conversation):
 
 
 def test_message_shows_all_that_programs_rely_on(caller, conversation, tenant, agent):
-    file = {"kind": "image", "mime_type": "image/png", "file_name": "a.png", "size": 9}
+    told = {"kind": "image", "mime_type": "image/png", "file_name": "a.png", "size": 9}
     with context.entered(tenant):
         message = factories.make_message(
             conversation,
@@ -196,11 +196,11 @@ def test_message_shows_all_that_programs_rely_on(caller, conversation, tenant, a
             status="failed",
             external_id="",
             by=agent,
-            attachments=[{**file, "private": "x"}],
             error_code="number_unknown",
             error_detail="No such number",
             error_blame=Blame.RECIPIENT,
         )
+        file = MessageFile.objects.create(message=message, reference={"secret": "x"}, **told)
 
     shown = caller.get(f"/api/messages/{message.pk}/").json()
 
@@ -224,7 +224,17 @@ def test_message_shows_all_that_programs_rely_on(caller, conversation, tenant, a
         "conversation": conversation.pk,
         "instance": conversation.instance_id,
         "by": {"id": agent.pk, "name": str(agent)},
-        "attachments": [file],
+        "attachments": [
+            {
+                "id": file.pk,
+                **told,
+                "width": None,
+                "height": None,
+                "state": "waiting",
+                "error": "",
+                "url": None,
+            }
+        ],
         "error": {"code": "number_unknown", "detail": "No such number", "blame": "recipient"},
     }
 

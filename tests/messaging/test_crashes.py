@@ -91,7 +91,7 @@ def test_web_killed_between_commit_and_doorbell_loses_and_doubles_nothing(vendor
 
 @pytest.mark.parametrize("server", ["uvicorn", "daphne"])
 def test_web_killed_at_any_moment_keeps_what_it_answered(vendor, processes, server):
-    posts = said(300)
+    posts = said(150)
     processes.worker()
     web = processes.web("intake", server=server)
     poster = poster_of(vendor, web)
@@ -335,11 +335,11 @@ def test_database_killed_during_posts_costs_nothing_that_was_answered(installati
     processes = installation.processes
     processes.worker()
     poster = Poster(processes.web("application").url, SLUG, SECRET)
-    posts = said(300)
+    posts = said(150)
     answers: dict[str, int] = {}
 
     with posting(poster, posts, answers):
-        until(lambda: installation.deliveries() > 60, 20, "posts come in")
+        until(lambda: installation.deliveries() > 30, 20, "posts come in")
         installation.kill_database()
         installation.restore_database()
         restored_at = time.monotonic()
@@ -352,5 +352,5 @@ def test_database_killed_during_posts_costs_nothing_that_was_answered(installati
     assert seconds < VISIBLE_SECONDS
     until(lambda: taken <= installation.texts(), 20, "what was answered")
     poster.post_until_taken(posts.values())
-    until(lambda: len(installation.texts()) == 301, 20, "all messages")
+    until(lambda: len(installation.texts()) == 151, 20, "all messages")
     assert installation.texts() == Counter([*posts, "next"])

@@ -172,9 +172,7 @@ def test_request_cancelled_once_it_waits_for_the_commit_is_stored_all_the_same(a
     assert stored(arrival.tenant) == [b"kept"]
 
 
-def test_request_cancelled_while_its_body_is_sealed_leaves_its_room_to_others(
-    arrival, monkeypatch
-):
+def test_request_cancelled_while_its_body_is_sealed_leaves_its_room_to_others(arrival, monkeypatch):
     body = b"x" * (intake.SEAL_IN_LOOP_BYTES + 1)
     monkeypatch.setattr(intake, "LARGEST_BACKLOG_BYTES", len(body))
 

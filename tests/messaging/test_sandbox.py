@@ -17,6 +17,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from messaging import providers
+from messaging.events import Connection, Kind
+from messaging.providers.base import File, Known, Outgoing, Via
+from messaging.providers.base import Hook as Posted
 from messaging.providers.signatures import hmac_sha256_hex
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -774,3 +778,122 @@ def test_the_root_leads_to_the_phone(standing):
     answer = sandbox.client.get("/")
 
     assert (answer.status_code, answer.headers["Location"]) == (307, "/phone")
+
+
+# Files, and messages that are there
+
+
+PDF = {"name": "facture.pdf", "mimetype": "application/pdf", "base64": "JVBERg=="}
+
+
+def test_a_picked_file_is_told_encrypted_and_opens_through_decrypt_media(sandbox, session, hook):
+    headers = bearer(session["api_key"])
+    sandbox.say(sandbox.customer(AWA), session, "La facture", file=PDF)
+    message = eventually(lambda: hook.of("messages.received"))[0].body["data"]["messages"]
+    part = message["message"]["documentMessage"]
+
+    assert (part["fileName"], part["fileLength"], part["caption"]) == (
+        "facture.pdf",
+        "4",
+        "La facture",
+    )
+    body = {"data": {"messages": {"key": message["key"], "message": message["message"]}}}
+    answer = sandbox.client.post("/api/decrypt-media", json=body, headers=headers).json()
+
+    assert list(answer) == ["publicUrl"]
+    file = sandbox.client.get(answer["publicUrl"])
+    assert (file.content, file.headers["content-type"]) == (b"%PDF", "application/pdf")
+    assert sandbox.client.get(f"{sandbox.url}/media/unknown").status_code == 404
+
+
+def test_an_upload_answers_with_an_address_that_can_be_sent(sandbox, session, hook):
+    headers = bearer(session["api_key"])
+    body = {"base64": "aGVsbG8=", "mimetype": "image/png"}
+
+    url = sandbox.client.post("/api/upload", json=body, headers=headers).json()["publicUrl"]
+
+    assert sandbox.client.get(url).content == b"hello"
+    assert sandbox.send(session, to=AWA, imageUrl=url).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "wrong"),
+    [
+        ("/api/upload", {"mimetype": "image/png"}, "base64"),
+        ("/api/upload", {"base64": "a b", "mimetype": "image/png"}, "base64"),
+        ("/api/upload", {"base64": "aGVsbG8="}, "mimetype"),
+        ("/api/decrypt-media", {"data": {"messages": {"key": {"id": "a"}}}},
+         "data.messages.message"),
+        ("/api/messages/read", {"key": {"id": "a"}}, "key"),
+    ],
+)  # fmt: skip
+def test_a_wrong_file_or_key_is_a_422_that_names_it(standing, path, body, wrong):
+    sandbox, session = standing
+    answer = sandbox.client.post(path, json=body, headers=bearer(session["api_key"]))
+
+    assert answer.status_code == 422
+    assert list(answer.json()["errors"]) == [wrong]
+
+
+def test_a_message_of_the_business_is_edited_and_taken_back(sandbox, session, hook):
+    headers = bearer(session["api_key"])
+    awa = sandbox.customer(AWA)
+    number = sandbox.send(session, to=AWA, text="Oui").json()["data"]["msgId"]
+    eventually(lambda: sandbox.chat(awa, session))
+    path = f"/api/messages/{number}"
+
+    assert sandbox.client.put(path, json={"text": "Non"}, headers=headers).status_code == 200
+    assert sandbox.chat(awa, session)[0]["text"] == "Non"
+    assert sandbox.client.delete(path, headers=headers).status_code == 200
+    assert sandbox.chat(awa, session)[0]["deleted"] is True
+    assert sandbox.client.put(path, json={"text": "Si"}, headers=headers).status_code == 422
+    assert sandbox.client.delete("/api/messages/1", headers=headers).status_code == 404
+
+
+def test_a_customer_sees_that_the_business_has_read(sandbox, session, hook):
+    awa = sandbox.customer(AWA)
+    said = sandbox.say(awa, session, "Bonjour")
+    key = {"id": said["key"], "remoteJid": "221770000012@s.whatsapp.net", "fromMe": False}
+    headers = bearer(session["api_key"])
+
+    read = sandbox.client.post("/api/messages/read", json={"key": key}, headers=headers)
+    unknown = sandbox.client.post(
+        "/api/messages/read", json={"key": {**key, "id": "x"}}, headers=headers
+    )
+
+    assert (read.status_code, unknown.status_code) == (200, 404)
+    assert sandbox.chat(awa, session)[0]["status"] == 4
+
+
+# The adapter against the sandbox: neither was written from the other
+
+
+def test_the_adapter_and_the_sandbox_understand_each_other(sandbox, session, hook):
+    wasender = providers.get("wasender")
+    secrets = {name: session[name] for name in ("api_key", "webhook_secret", "personal_token")}
+    settings = {"api_url": session["api_url"], "session_id": str(session["id"])}
+    via = Via(1, "reference", BUSINESS, settings, secrets, sandbox.client)
+    sandbox.say(sandbox.customer(AWA), session, "La facture", file=PDF)
+    post = eventually(lambda: hook.of("messages.received"))[0]
+    [event] = wasender.parse(Posted(body=post.raw), "reference")
+
+    media = wasender.fetch_media(event.attachments[0].reference, via, limit=100)
+    with media.file:
+        assert (media.file.read(), media.mime_type) == (b"%PDF", "application/pdf")
+    chat = f"{AWA.removeprefix('+')}@s.whatsapp.net"
+    wasender.mark_read(Known(external_id=event.external_id, chat=chat), via)
+
+    picture = File("image/png", content=b"png")
+    sent = wasender.send(Outgoing("1", AWA, "Voici", Kind.IMAGE, file=picture), via)
+    answer = wasender.send(Outgoing("2", AWA, "Oui", reply_to_number=sent.provider_number), via)
+    eventually(lambda: wasender.find_sent(via, answer.provider_number).status)
+    ours = Known(provider_number=answer.provider_number)
+    wasender.edit(ours, "Non", via)
+    wasender.delete(ours, via)
+
+    assert wasender.configure_webhook(via, hook.url).values["api_key"] == session["api_key"]
+    assert [found.address for found in wasender.instances(via)] == [BUSINESS]
+    assert wasender.restart(via).state is Connection.CONNECTED
+    assert wasender.disconnect(via).state is Connection.DISCONNECTED
+    assert wasender.connect(via).qr == wasender.qr(via)
+    assert wasender.regenerate_key(via)["api_key"] != session["api_key"]

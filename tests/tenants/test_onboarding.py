@@ -141,14 +141,16 @@ def _fill(tenant):
     ).save()
     SlugAlias.objects.create(slug=f"former_{tenant.number}", tenant=tenant)
     orders.ring(tenant.number)
-    default_storage.save(f"{tenant.number}/deep/file.txt", ContentFile(b"content"))
+    default_storage.save(
+        f"{context.folder_of(tenant.number)}/deep/file.txt", ContentFile(b"content")
+    )
     with context.entered(tenant):
         cache.set("key", "value")
     assert ProviderInstance.objects.of(tenant).exists()
 
 
 def _empty_files(tenant):
-    onboarding._delete_files(str(tenant.number))
+    onboarding._delete_files(context.folder_of(tenant.number))
 
 
 def _schemas():

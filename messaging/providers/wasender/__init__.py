@@ -15,18 +15,22 @@ from messaging.providers.base import (
     Candidate,
     Feature,
     Field,
+    Found,
     Hook,
     InstanceRef,
     InstanceState,
+    Known,
+    Media,
     Medium,
     Outgoing,
     Provider,
     Sent,
     Via,
+    WebhookState,
 )
 from messaging.providers.signatures import hmac_sha256_hex, same
 
-from . import parsing, sending
+from . import calls, files, parsing, sending, sessions
 
 # The first is documented; the second is what the systems this one replaces were given.
 _SIGNATURE_HEADERS = ("x-webhook-signature", "x-wasender-signature")
@@ -41,13 +45,31 @@ class Wasender(Provider):
         "/api/webhooks/wasender/{vendor}/status": "status",
         "/api/webhooks/wasender/{vendor}/connection": "connection",
     }
-    supports = frozenset({Feature.READ_RECEIPTS})
+    supports = frozenset(
+        {
+            Feature.MEDIA,
+            Feature.LOCATIONS,
+            Feature.CONTACTS,
+            Feature.QUOTES,
+            Feature.EDITS,
+            Feature.DELETES,
+            Feature.GROUPS,
+            Feature.READ_RECEIPTS,
+            Feature.MARKS_READ,
+            Feature.FINDS_PHONES,
+            Feature.MAKES_INSTANCES,
+            Feature.CONNECTS,
+            Feature.QR_LOGIN,
+            Feature.SETS_WEBHOOK,
+            Feature.NEW_KEYS,
+        }
+    )
     fields = (
         Field("api_key", _("API key of the session"), required=True, secret=True),
         Field("webhook_secret", _("Webhook secret of the session"), required=True, secret=True),
         Field("session_id", _("Session id")),
         Field("personal_token", _("Personal access token"), secret=True),
-        Field("api_url", _("Address of the API"), default=sending.API_URL),
+        Field("api_url", _("Address of the API"), default=calls.API_URL),
         Field(
             "signature",
             _("How webhooks are signed"),
@@ -81,6 +103,48 @@ class Wasender(Provider):
 
     def check(self, via: Via) -> InstanceState:
         return sending.check(via)
+
+    def mark_read(self, known: Known, via: Via) -> None:
+        sending.mark_read(known, via)
+
+    def edit(self, known: Known, text: str, via: Via) -> None:
+        sending.edit(known, text, via)
+
+    def delete(self, known: Known, via: Via) -> None:
+        sending.delete(known, via)
+
+    def find_phone(self, lid: str, via: Via) -> str:
+        return sending.find_phone(lid, via)
+
+    def fetch_media(self, reference: Mapping[str, Any], via: Via, *, limit: int) -> Media:
+        return files.fetch_media(reference, via, limit)
+
+    def instances(self, via: Via) -> list[Found]:
+        return sessions.instances(via)
+
+    def make_instance(self, via: Via, *, name: str, address: str, webhook_url: str) -> Found:
+        return sessions.make_instance(via, name, address, webhook_url)
+
+    def connect(self, via: Via) -> InstanceState:
+        return sessions.connect(via)
+
+    def disconnect(self, via: Via) -> InstanceState:
+        return sessions.disconnect(via)
+
+    def restart(self, via: Via) -> InstanceState:
+        return sessions.restart(via)
+
+    def qr(self, via: Via) -> str:
+        return sessions.qr(via)
+
+    def read_webhook(self, via: Via) -> WebhookState:
+        return sessions.read_webhook(via)
+
+    def configure_webhook(self, via: Via, url: str) -> WebhookState:
+        return sessions.configure_webhook(via, url)
+
+    def regenerate_key(self, via: Via) -> Mapping[str, str]:
+        return sessions.regenerate_key(via)
 
 
 def _given_signature(headers: Mapping[str, str]) -> str:

@@ -162,6 +162,14 @@ def _saying(*names: str) -> Callable[[Any], str]:
     )
 
 
+def _say_lines(*names: str) -> Callable[[Any], str]:
+    return lambda part: _lines(*(text(mapping(part).get(name)) for name in names))
+
+
+def _say_body(part: Any) -> str:
+    return text(mapping(mapping(part).get("body")).get("text"))
+
+
 def _lines(*lines: str) -> str:
     return "\n".join(line for line in lines if line)
 
@@ -172,6 +180,13 @@ _SAYINGS: dict[str, tuple[Kind, Callable[[Any], str]]] = {
     "buttonsResponseMessage": (Kind.TEXT, _saying("selectedDisplayText")),
     "templateButtonReplyMessage": (Kind.TEXT, _saying("selectedDisplayText")),
     "listResponseMessage": (Kind.TEXT, _saying("title")),
+    "interactiveResponseMessage": (Kind.TEXT, _say_body),
+    # What businesses send to businesses.
+    "buttonsMessage": (Kind.TEXT, _saying("contentText")),
+    "listMessage": (Kind.TEXT, _saying("description", "title")),
+    "interactiveMessage": (Kind.TEXT, _say_body),
+    "groupInviteMessage": (Kind.TEXT, _say_lines("groupName", "caption")),
+    "eventMessage": (Kind.TEXT, _say_lines("name", "description")),
     "locationMessage": (Kind.LOCATION, _say_location),
     "liveLocationMessage": (Kind.LOCATION, _say_location),
     "contactMessage": (Kind.CONTACT, _say_contact),

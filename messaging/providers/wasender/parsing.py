@@ -7,6 +7,16 @@ same message comes two or three times where several events are subscribed, under
 | what arrives | event | what a person sees |
 |---|---|---|
 | messages.received, messages.upsert, messages-personal.received, messages-group.received, messages-newsletter.received, message.sent | Received | the message; a placeholder where its kind is unknown |
+| … text, buttons, lists, interactive answers, invitations, events | Received TEXT | the words |
+| … image, video, audio, document, sticker, wrapped or not | Received of that kind with an attachment | the file, once POST /decrypt-media has opened it |
+| … location, live location | Received LOCATION | name, address, position |
+| … contact, contacts | Received CONTACT | names and numbers |
+| … poll | Received POLL | the question and its options |
+| … a vote in a poll, a pin, an order, a product, anything newer | Received PLACEHOLDER | a placeholder: votes come encrypted |
+| … contextInfo.stanzaId | `reply_to` | what is quoted |
+| … in a group (`@g.us`) | Received with `group` | the message, under who wrote it; nobody answers it automatically |
+| … fromMe | Received with `from_us` | our message: the echo of a send, or what was written on the phone |
+| … only a LID in its key | Received, Person with lid alone | the message; POST /send-message takes the LID |
 | message.sent with success false | StatusChanged | the message failed |
 | messages.update | StatusChanged, Edited, Deleted | how far a message got, its new text, its tombstone |
 | messages.reaction, reactionMessage | Reacted | the emoji on the message |

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -54,16 +55,20 @@ def read_post(body: bytes, reference: str) -> Post:
     )
 
 
-def read_json(body: bytes) -> Any:
-    """The value in a body, storable and without secrets, or `BadPayload`."""
+def read_json(body: bytes, *, keep_secrets: bool = False) -> Any:
+    """The value in a body, storable and without secrets, or `BadPayload`.
+
+    Secrets are kept for answers to our own calls only, where they are what was asked for.
+    """
     try:
-        return storable(json.loads(body.decode("utf-8")))
+        return storable(json.loads(body.decode("utf-8")), () if keep_secrets else _SECRET_NAMES)
     except (ValueError, RecursionError) as error:
         raise BadPayload(type(error).__name__) from error
 
 
-def storable(value: Any, depth: int = 0) -> Any:
-    """The value as PostgreSQL can keep it: no NUL, no lone surrogate, no infinite number."""
+def storable(value: Any, without: Collection[str], depth: int = 0) -> Any:
+    """The value as PostgreSQL can keep it: no NUL, no lone surrogate, no infinite number, and
+    no member of these names."""
     if depth > DEEPEST:
         raise BadPayload("nested too deeply")
     if isinstance(value, str):
@@ -71,12 +76,12 @@ def storable(value: Any, depth: int = 0) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, list):
-        return [storable(item, depth + 1) for item in value]
+        return [storable(item, without, depth + 1) for item in value]
     if isinstance(value, dict):
         return {
-            storable(name): storable(item, depth + 1)
+            storable(name, ()): storable(item, without, depth + 1)
             for name, item in value.items()
-            if name not in _SECRET_NAMES
+            if name not in without
         }
     return value
 

@@ -235,7 +235,8 @@ function withDays(messages) {
 
 // A new tick must not be read out as a new message: only what changed is touched.
 function drawBubble(message, old, isNew) {
-  if (!old || message.deleted) return bubble(message, isNew && !old);
+  const edited = old && old.dataset.said !== message.text;
+  if (!old || edited || message.deleted) return bubble(message, isNew && !old);
   old.classList.toggle("turn", message.turn);
   old.querySelector(".foot").replaceChildren(...footParts(message));
   old.querySelector(".refusal")?.remove();
@@ -246,7 +247,7 @@ function drawBubble(message, old, isNew) {
 function bubble(message, isNew) {
   const classes = ["bubble", message.mine && "mine", message.deleted && "deleted",
     message.turn && "turn", isNew && "new"].filter(Boolean);
-  return element("div", { class: classes.join(" ") },
+  return element("div", { class: classes.join(" "), "data-said": message.text },
     quotedPart(message.quoted),
     kindPart(message),
     element("div", { class: "said", dir: "auto" }, message.deleted ? words.deleted : message.text),
@@ -259,7 +260,9 @@ function footParts(message) {
   const date = when(message.at);
   const time = element("time", { datetime: date.toISOString(), title: fullOf.format(date) },
     clockOf.format(date));
-  const mark = message.mine ? postMark(message.post) : statusMark(message.status);
+  const read = message.mine && message.status >= 4;
+  const mark = read ? named("ticks", words.read_by_team, "read")
+    : message.mine ? postMark(message.post) : statusMark(message.status);
   return [time, mark].filter(Boolean);
 }
 
@@ -468,7 +471,8 @@ function errorWords(answer) {
 async function sayIt(event) {
   event.preventDefault();
   const said = text.value;
-  if (!said.trim()) return;
+  const picked = byId("file").files[0];
+  if (!said.trim() && !picked) return;
   const form = new FormData(composer);
   const options = Object.fromEntries(["twice", "late", "only_lid"].map((name) => [name, form.has(name)]));
   text.value = "";
@@ -476,11 +480,26 @@ async function sayIt(event) {
   keepDraft();
   fitText();
   text.focus();
-  const answer = await send("/phone/messages", { ...chosen, ...options, text: said });
+  const file = picked ? await fileOf(picked) : null;
+  const answer = await send("/phone/messages", { ...chosen, ...options, text: said, file });
+  if (answer.ok) byId("file").value = "";
   byId("send-error").textContent = answer.ok ? "" : errorWords(answer);
   if (!answer.ok && !text.value) text.value = said;
   keepDraft();
   fitText();
+}
+
+function fileOf(picked) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.addEventListener("error", () => reject(reader.error));
+    reader.addEventListener("load", () => resolve({
+      name: picked.name,
+      mimetype: picked.type || "application/octet-stream",
+      base64: reader.result.slice(reader.result.indexOf(",") + 1),
+    }));
+    reader.readAsDataURL(picked);
+  });
 }
 
 function showTricks() {

@@ -35,10 +35,15 @@ from messaging.providers.base import (
     BadSignature,
     Blame,
     Candidate,
+    Card,
+    File,
+    Found,
     Hook,
     InstanceRef,
     InstanceState,
+    Known,
     Outgoing,
+    Place,
     SendError,
     Sent,
     Via,
@@ -218,6 +223,19 @@ CASES = [
     Case("messages_received__contact", [said("AMDA13", Kind.CONTACT, "Moussa\n+221 77 000 00 01")]),
     Case("messages_received__contacts", [said("AMDA14", Kind.CONTACT, "Moussa\nFatou")]),
     Case("messages_received__poll", [said("AMDA15", Kind.POLL, "Quelle taille ?\n- M\n- L")]),
+    Case("messages_received__button_reply", [said("AMDA42", Kind.TEXT, "Oui")]),
+    Case("messages_received__interactive_reply", [said("AMDA43", Kind.TEXT, "Taille M")]),
+    Case("messages_received__group_invite", [said("AMDA44", Kind.TEXT, "Clients\nRejoignez-nous")]),
+    Case("messages_received__poll_vote", [said("AMDA45", Kind.PLACEHOLDER)]),
+    Case("messages_received__event", [said("AMDA46", Kind.TEXT, "Soldes\nSamedi")]),
+    Case(
+        "messages_upsert__written_on_the_phone",
+        [said("AMDA48", Kind.TEXT, "Je vous rappelle", from_us=True,
+              person=Person(phone="33612345678", lid="77001122334455@lid"))],
+    ),
+    Case("messages_update__sent", [told("AMDA30", Status.SENT, T0)]),
+    Case("messages_update__read", [told("AMDA30", Status.READ, T0)]),
+    Case("messages_update__played", [told("AMDA30", Status.PLAYED, T0)]),
     Case("messages_received__unknown_kind", [said("AMDA16", Kind.PLACEHOLDER, "vu de face")]),
     Case("messages_received__unstorable_text", [said("AMDA18", Kind.TEXT, "a\ufffdb\ufffdc")]),
     Case("messages_received__revoke", [deleted("AMDA1")]),
@@ -298,6 +316,12 @@ def test_parse(case):
         ("messages_update__of_received", "status of a received message"),
         ("message_receipt_update__group", "group receipt"),
         ("call__incoming", "call"),
+        ("messages_received__history_sync", "history synchronisation"),
+        ("messages_received__key_share", "phone synchronisation"),
+        ("chats_update__list", "chat list"),
+        ("contacts_upsert__names", "address book"),
+        ("groups_update__subject", "group settings"),
+        ("group_participants_update__added", "group members"),
     ],
 )
 def test_only_listed_kinds_are_ignored(fixture, reason):
@@ -339,6 +363,12 @@ def test_files_are_attachments_of_their_kind(fixture):
     [event] = parse(fixture)
 
     assert [attachment.kind for attachment in event.attachments] == [event.kind]
+
+
+def test_a_file_may_quote_too():
+    [event] = parse("messages_received__reply_with_image")
+
+    assert (event.kind, event.reply_to) == (Kind.IMAGE, "AMDA30")
 
 
 def test_an_edit_is_the_same_fact_however_it_is_wrapped():
@@ -526,6 +556,12 @@ SECRETS = {"api_key": API_KEY, "webhook_secret": "wh-s3cret", "personal_token": 
 OUTGOING = Outgoing(reference="1", to="+33612345678", text="Bonjour é")
 
 
+def on(server, path: str) -> dict:
+    """What was sent there, as JSON."""
+    [call] = [call for call in server.calls if call.url.path == path]
+    return json.loads(call.content)
+
+
 class Server:
     """Answers one call and keeps it."""
 
@@ -584,9 +620,11 @@ def test_send_uses_the_address_of_the_instance():
 def test_send_never_passes_off_a_file_as_text():
     server = Server()
 
-    error = refusal(server, lambda via: wasender.send(replace(OUTGOING, kind=Kind.IMAGE), via))
+    image = refusal(server, lambda via: wasender.send(replace(OUTGOING, kind=Kind.IMAGE), via))
+    poll = refusal(server, lambda via: wasender.send(replace(OUTGOING, kind=Kind.POLL), via))
 
-    assert outcome(error) == ("unsupported_kind", False, Blame.MESSAGE, False, None)
+    assert outcome(image) == ("file_missing", False, Blame.MESSAGE, False, None)
+    assert outcome(poll) == ("unsupported_kind", False, Blame.MESSAGE, False, None)
     assert server.calls == []
 
 
@@ -610,6 +648,8 @@ def test_send_never_passes_off_a_file_as_text():
         (429, {}, {"x-ratelimit-reset": "9"}, ("rate_limited", True, Blame.PROVIDER, False, 9)),
         (429, {}, {"x-ratelimit-reset": "1760000000"},
          ("rate_limited", True, Blame.PROVIDER, False, None)),
+        (429, {}, {"x-ratelimit-reset": "1760000030", "date": "Thu, 09 Oct 2025 08:53:20 GMT"},
+         ("rate_limited", True, Blame.PROVIDER, False, 30)),
         (429, {"retry_after": "soon"}, {}, ("rate_limited", True, Blame.PROVIDER, False, None)),
         (500, b"<html>", {}, ("http_500", False, Blame.PROVIDER, True, None)),
         (502, b"", {}, ("http_502", False, Blame.PROVIDER, True, None)),
@@ -703,3 +743,359 @@ def test_check_says_why_it_cannot_tell(server, code, retry):
     error = refusal(server, wasender.check)
 
     assert (error.code, error.retry, error.unknown) == (code, retry, False)
+
+
+# Messages of every kind
+
+TAKEN = {"success": True, "data": {"msgId": 100000}}
+INSTANCE = {"settings": {"session_id": "7"}}
+
+
+class Servers(Server):
+    """Answers by method and path; anything else fails the test."""
+
+    def __init__(self):
+        super().__init__()
+        self.answers = {}
+
+    def answering(self, name: str, answer) -> "Servers":
+        self.answers[name] = answer
+        return self
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.calls.append(request)
+        answer = self.answers[f"{request.method} {request.url.path}"]
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, httpx.Response):
+            return answer
+        return httpx.Response(200, json=answer)
+
+
+PDF = File("application/pdf", "facture.pdf", url="https://files.test/f.pdf")
+HOME = Place(14.6937, -17.4441, "Marché Sandaga")
+
+
+@pytest.mark.parametrize(
+    ("changes", "body"),
+    [
+        ({"reply_to": "AMDA1", "reply_to_number": "100001"},
+         {"text": "Bonjour é", "replyTo": 100001}),
+        ({"reply_to": "AMDA1"}, {"text": "Bonjour é"}),
+        ({"kind": Kind.DOCUMENT, "file": PDF},
+         {"documentUrl": PDF.url, "fileName": "facture.pdf", "text": "Bonjour é"}),
+        ({"kind": Kind.IMAGE, "file": PDF, "text": ""}, {"imageUrl": PDF.url}),
+        ({"kind": Kind.VIDEO, "file": PDF, "text": ""}, {"videoUrl": PDF.url}),
+        ({"kind": Kind.AUDIO, "file": PDF, "text": ""}, {"audioUrl": PDF.url}),
+        ({"kind": Kind.VOICE, "file": PDF, "text": ""}, {"audioUrl": PDF.url}),
+        ({"kind": Kind.STICKER, "file": PDF, "text": ""}, {"stickerUrl": PDF.url}),
+        ({"kind": Kind.LOCATION, "place": HOME},
+         {"location": {"latitude": 14.6937, "longitude": -17.4441, "name": "Marché Sandaga"}}),
+        ({"kind": Kind.CONTACT, "card": Card("Moussa", "+221770000001")},
+         {"contact": {"name": "Moussa", "phone": "+221770000001"}}),
+    ],
+)  # fmt: skip
+def test_every_kind_has_its_member(changes, body):
+    server = Server(body=TAKEN)
+
+    sent = wasender.send(replace(OUTGOING, **changes), server.via())
+
+    assert sent == Sent(provider_number="100000")
+    [call] = server.calls
+    assert json.loads(call.content) == {"to": "+33612345678", **body}
+
+
+def test_a_file_without_address_is_uploaded_first():
+    server = Servers().answering(
+        "POST /api/upload", {"success": True, "publicUrl": "https://wasender.test/u/1"}
+    )
+    server.answering("POST /api/send-message", TAKEN)
+    file = File("image/png", "a.png", content=b"\x89PNG")
+
+    sent = wasender.send(replace(OUTGOING, kind=Kind.IMAGE, file=file), server.via())
+
+    assert sent.provider_number == "100000"
+    assert on(server, "/api/upload") == {"base64": "iVBORw==", "mimetype": "image/png"}
+    assert on(server, "/api/send-message")["imageUrl"] == "https://wasender.test/u/1"
+    assert "PNG" not in repr(file)
+
+
+def test_an_upload_that_got_lost_is_simply_tried_again():
+    file = File("image/png", content=b"a")
+    server = Server(error=httpx.ReadTimeout("no"))
+
+    error = refusal(
+        server, lambda via: wasender.send(replace(OUTGOING, kind=Kind.IMAGE, file=file), via)
+    )
+
+    assert (error.retry, error.unknown) == (True, False)
+
+
+# Messages that are there
+
+OURS = Known(external_id="AMDA30", provider_number="100001", from_us=True)
+THEIRS = Known(external_id="AMDA1", chat="33612345678@s.whatsapp.net")
+NOT_THERE = {"success": False, "message": "Message not found."}
+
+
+@pytest.mark.parametrize(
+    ("act", "method", "path", "body"),
+    [
+        (lambda via: wasender.edit(OURS, "Non", via), "PUT", "/api/messages/100001",
+         {"text": "Non"}),
+        (lambda via: wasender.delete(OURS, via), "DELETE", "/api/messages/100001", None),
+        (lambda via: wasender.mark_read(THEIRS, via), "POST", "/api/messages/read",
+         {"key": {"id": "AMDA1", "remoteJid": THEIRS.chat, "fromMe": False}}),
+        (lambda via: wasender.mark_read(replace(THEIRS, chat=GROUP, author="1@lid"), via),
+         "POST", "/api/messages/read",
+         {"key": {"id": "AMDA1", "remoteJid": GROUP, "fromMe": False, "participant": "1@lid"}}),
+    ],
+)  # fmt: skip
+def test_messages_are_changed_by_one_call_that_may_be_repeated(act, method, path, body):
+    server = Server(body={"success": True})
+
+    act(server.via())
+
+    [call] = server.calls
+    assert (call.method, call.url.path) == (method, path)
+    assert (json.loads(call.content) if call.content else None) == body
+    act(Server(204, b"").via())
+    assert outcome(refusal(Server(404, NOT_THERE), act))[:3] == ("not_found", False, Blame.MESSAGE)
+    assert outcome(refusal(Server(502, b""), act))[:2] == ("http_502", True)
+
+
+def test_only_what_has_a_number_can_be_edited():
+    server = Server()
+    known = replace(OURS, provider_number="../status")
+
+    error = refusal(server, lambda via: wasender.edit(known, "Non", via))
+
+    assert outcome(error) == ("no_number", False, Blame.MESSAGE, False, None)
+    assert server.calls == []
+
+
+def test_a_number_is_looked_up_by_its_lid():
+    server = Server(body={"success": True, "data": {"pn": "33612345678@s.whatsapp.net"}})
+
+    assert wasender.find_phone("77001122334455@lid", server.via()) == "33612345678"
+    assert server.calls[0].url.path == "/api/pn-from-lid/77001122334455"
+    assert wasender.find_phone("77@lid", Server(404, NOT_THERE).via()) == ""
+    assert wasender.find_phone("../status", server.via()) == ""
+
+
+# Files
+
+PICTURE_REFERENCE = {"key": {"id": "AMDA7"}, "message": {"imageMessage": PICTURE}}
+
+
+def media_server(content: bytes = b"\xff\xd8jpeg", url: str = "https://wasender.test/d/1"):
+    server = Servers().answering("POST /api/decrypt-media", {"publicUrl": url})
+    return server.answering("GET /d/1", httpx.Response(200, content=content))
+
+
+def fetch(limit: int = 1000):
+    return lambda via: wasender.fetch_media(PICTURE_REFERENCE, via, limit=limit)
+
+
+def test_a_file_is_decrypted_then_fetched_without_our_key():
+    server = media_server()
+
+    media = fetch(100_000)(server.via())
+
+    with media.file:
+        assert media.file.read() == b"\xff\xd8jpeg"
+    assert (media.size, media.mime_type, media.file_name) == (6, "image/jpeg", "")
+    assert on(server, "/api/decrypt-media") == {"data": {"messages": PICTURE_REFERENCE}}
+    assert "authorization" not in server.calls[1].headers
+
+
+def test_the_reference_of_a_received_file_is_enough_to_fetch_it():
+    [event] = parse("messages_received__image")
+
+    media = wasender.fetch_media(
+        event.attachments[0].reference, media_server().via(), limit=100_000
+    )
+
+    with media.file:
+        assert media.size == 6
+
+
+def test_a_file_is_never_read_further_than_allowed():
+    small = {"imageMessage": {**PICTURE, "fileLength": "10"}}
+    liar = {**PICTURE_REFERENCE, "message": small}
+    server, refused = media_server(b"a" * 5000), Server()
+
+    error = refusal(server, lambda via: wasender.fetch_media(liar, via, limit=1000))
+
+    assert outcome(error) == ("too_large", False, Blame.MESSAGE, False, None)
+    assert refusal(refused, fetch(1000)).code == "too_large"
+    assert refused.calls == []
+
+
+@pytest.mark.parametrize(
+    "url", ["http://wasender.test/d/1", "file:///etc/passwd", "http://[", "/d"]
+)
+def test_a_file_only_travels_encrypted(url):
+    assert refusal(media_server(url=url), fetch(100_000)).code == "bad_media_url"
+
+
+def test_a_file_may_come_unencrypted_from_the_very_server_of_the_instance():
+    server = media_server(url="http://127.0.0.1:9/d/1")
+
+    media = fetch(100_000)(server.via(settings={"api_url": "http://127.0.0.1:9/api"}))
+
+    with media.file:
+        assert media.size == 6
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(500), httpx.ReadTimeout("no")])
+def test_a_fetch_that_fails_is_tried_again(answer):
+    error = refusal(media_server().answering("GET /d/1", answer), fetch(100_000))
+
+    assert (error.retry, error.unknown) == (True, False)
+
+
+# Sessions
+
+SESSION = {
+    "id": 7,
+    "name": "Maison Kelani",
+    "phone_number": "+33199000001",
+    "status": "NEED_SCAN",
+    "webhook_url": "https://amda.test/api/webhooks/wasender/demo",
+    "webhook_enabled": True,
+    "webhook_events": [
+        "messages.received", "messages.upsert", "message.sent", "messages.update",
+        "messages.delete", "messages.reaction", "session.status", "qrcode.updated",
+    ],
+    "api_key": "k-new",
+    "webhook_secret": "wh-new",
+}  # fmt: skip
+URL = SESSION["webhook_url"]
+KEYS = {"session_id": "7", "api_key": "k-new", "webhook_secret": "wh-new"}
+
+
+def test_sessions_are_listed_with_the_personal_token():
+    listed = {name: SESSION[name] for name in ("id", "name", "phone_number", "status")}
+    server = Server(body={"success": True, "data": [listed]})
+
+    assert wasender.instances(server.via()) == [
+        Found(
+            "7",
+            "Maison Kelani",
+            "+33199000001",
+            InstanceState(Connection.PENDING, "need_scan"),
+            {"session_id": "7"},
+        )
+    ]
+    assert server.calls[0].headers["authorization"] == "Bearer pat-s3cret"
+    assert wasender.instances(Server(body={"success": True, "data": []}).via()) == []
+
+
+def test_a_session_is_made_with_its_webhook():
+    server = Server(body={"success": True, "data": SESSION})
+
+    found = wasender.make_instance(
+        server.via(), name="Maison Kelani", address="+33199000001", webhook_url=URL
+    )
+
+    assert found.values == KEYS
+    assert "k-new" not in repr(found) and "wh-new" not in repr(found)
+    assert on(server, "/api/whatsapp-sessions") == {
+        "name": "Maison Kelani",
+        "phone_number": "+33199000001",
+        "account_protection": False,
+        "log_messages": False,
+        "webhook_url": URL,
+        "webhook_enabled": True,
+        "webhook_events": SESSION["webhook_events"],
+    }
+
+
+def test_a_session_that_may_have_been_made_is_not_made_again_blindly():
+    def make(via):
+        wasender.make_instance(via, name="a", address="+33199000001", webhook_url=URL)
+
+    assert outcome(refusal(Server(502, b""), make))[:4] == (
+        "http_502", False, Blame.PROVIDER, True
+    )  # fmt: skip
+    assert refusal(Server(body={"success": True}), make).unknown
+
+
+@pytest.mark.parametrize(
+    ("verb", "answer", "state"),
+    [
+        ("connect", {"status": "NEED_SCAN", "qrCode": "2@AbC"},
+         InstanceState(Connection.PENDING, "need_scan", qr="2@AbC")),
+        ("connect", {"qrCode": "2@AbC"},
+         InstanceState(Connection.PENDING, "need_scan", qr="2@AbC")),
+        ("connect", {"status": "connected"}, InstanceState(Connection.CONNECTED)),
+        ("disconnect", {"status": "DISCONNECTED"}, InstanceState(Connection.DISCONNECTED)),
+        ("restart", {"status": "connecting"}, InstanceState(Connection.PENDING, "connecting")),
+    ],
+)  # fmt: skip
+def test_a_session_is_connected_restarted_and_disconnected(verb, answer, state):
+    server = Server(body={"success": True, "data": answer})
+
+    assert getattr(wasender, verb)(server.via(**INSTANCE)) == state
+    [call] = server.calls
+    assert (call.method, call.url.path) == ("POST", f"/api/whatsapp-sessions/7/{verb}")
+    assert "2@AbC" not in repr(state)
+
+
+def test_the_code_to_scan_is_asked_for():
+    server = Server(body={"success": True, "data": {"qrCode": "2@AbC"}})
+
+    assert wasender.qr(server.via(**INSTANCE)) == "2@AbC"
+    assert server.calls[0].url.path == "/api/whatsapp-sessions/7/qrcode"
+    assert refusal(Server(body={"data": {}}), wasender.qr, **INSTANCE).code == "no_qr"
+
+
+def test_a_webhook_is_set_and_read_back():
+    path = "/api/whatsapp-sessions/7"
+    server = Servers().answering(f"PUT {path}", {"success": True})
+    server.answering(f"GET {path}", {"success": True, "data": SESSION})
+
+    state = wasender.configure_webhook(server.via(**INSTANCE), URL)
+
+    assert (state.url, state.enabled, state.values) == (URL, True, KEYS)
+    assert [call.method for call in server.calls] == ["PUT", "GET"]
+    assert "wh-new" not in repr(state)
+
+
+@pytest.mark.parametrize(
+    ("kept", "wrong"),
+    [
+        ({"webhook_url": None}, "webhook_url"),
+        ({"webhook_url": "https://elsewhere.test/"}, "webhook_url"),
+        ({"webhook_enabled": False}, "webhook_enabled"),
+        ({"webhook_events": ["messages.received"]}, "webhook_events"),
+        ({"webhook_events": None}, "webhook_events"),
+    ],
+)
+def test_a_yes_that_kept_nothing_is_an_error(kept, wrong):
+    path = "/api/whatsapp-sessions/7"
+    server = Servers().answering(f"PUT {path}", {"success": True})
+    server.answering(f"GET {path}", {"success": True, "data": {**SESSION, **kept}})
+
+    error = refusal(server, lambda via: wasender.configure_webhook(via, URL), **INSTANCE)
+
+    assert (error.code, error.detail) == ("webhook_not_kept", wrong)
+
+
+def test_a_new_key_comes_back_under_the_name_of_its_field():
+    server = Server(body={"success": True, "api_key": "k-newer"})
+
+    assert wasender.regenerate_key(server.via(**INSTANCE)) == {"api_key": "k-newer"}
+    assert server.calls[0].url.path == "/api/whatsapp-sessions/7/regenerate-key"
+    lost = refusal(Server(error=httpx.ReadTimeout("no")), wasender.regenerate_key, **INSTANCE)
+    assert lost.unknown
+
+
+def test_a_session_without_id_or_token_is_not_asked_about():
+    server = Server()
+
+    assert refusal(server, wasender.connect).code == "no_session_id"
+    missing = {**SECRETS, "personal_token": ""}
+    assert refusal(server, wasender.qr, secrets=missing, **INSTANCE).code == "bad_personal_token"
+    assert server.calls == []

@@ -1,0 +1,215 @@
+"""One request to Wasender's API, its refusal read by a table.
+
+Two tokens there: the session's API key for messages, the personal access token for
+`/whatsapp-sessions*` (TypeScript SDK, n8n node).
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import Any
+
+import httpx
+
+from messaging.providers.base import BadPayload, Blame, SendError, Via
+
+from .payloads import first_text, listing, mapping, number, read_json, text
+
+API_URL = "https://www.wasenderapi.com/api"
+LONGEST_DETAIL = 300
+_EPOCH_FROM = 1_000_000_000
+
+
+class Token(StrEnum):
+    """Which of the two a call needs, by the name of its field."""
+
+    SESSION = "api_key"
+    PERSONAL = "personal_token"
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    code: str
+    retry: bool = False
+    blame: Blame = Blame.PROVIDER
+    unknown: bool = False
+
+
+_REFUSALS = {
+    400: _Verdict("bad_request", blame=Blame.MESSAGE),
+    401: _Verdict("unauthorized", blame=Blame.ACCOUNT),
+    402: _Verdict("payment_required", blame=Blame.ACCOUNT),
+    403: _Verdict("forbidden", blame=Blame.ACCOUNT),
+    404: _Verdict("not_found", blame=Blame.ACCOUNT),
+    405: _Verdict("not_allowed", blame=Blame.ACCOUNT),
+    408: _Verdict("timeout", retry=True),
+    413: _Verdict("too_large", blame=Blame.MESSAGE),
+    415: _Verdict("bad_type", blame=Blame.MESSAGE),
+    422: _Verdict("invalid", blame=Blame.MESSAGE),
+    429: _Verdict("rate_limited", retry=True),
+    503: _Verdict("unavailable", retry=True),
+}
+
+# Nothing had left yet: sending again cannot double the message.
+_NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+
+# The texts of refusals are not documented; these words are read where they appear.
+_NOT_CONNECTED = re.compile(r"\bsession\b.*\b(not connected|disconnected)\b", re.I | re.S)
+
+
+def call(
+    via: Via,
+    method: str,
+    path: str,
+    body: dict[str, Any] | None = None,
+    *,
+    token: Token = Token.SESSION,
+) -> dict[str, Any]:
+    """One request whose repetition does harm: a lost answer is an unknown outcome."""
+    headers = {"Authorization": f"Bearer {_token(via, token)}", "Accept": "application/json"}
+    with translated_errors():
+        response = via.http.request(method, address(via) + path, headers=headers, json=body)
+    if not response.is_success:
+        raise refusal(response, via)
+    if not response.content:
+        return {}
+    try:
+        answer = _object(response)
+    except BadPayload as error:
+        raise SendError("unreadable_answer", str(error), unknown=True) from error
+    if answer.get("success") is False:
+        raise SendError("refused", safe(first_text(answer, "message", "error"), via))
+    return answer
+
+
+def ask(
+    via: Via,
+    method: str,
+    path: str,
+    body: dict[str, Any] | None = None,
+    *,
+    token: Token = Token.SESSION,
+) -> dict[str, Any]:
+    """One request that may be repeated: a lost answer is only to be asked for again."""
+    with repeatable():
+        return call(via, method, path, body, token=token)
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """What goes wrong inside with an unknown outcome may simply be tried again."""
+    try:
+        yield
+    except SendError as error:
+        if not error.unknown:
+            raise
+        raise SendError(error.code, error.detail, retry=True, blame=error.blame) from error
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """The HTTP library's errors as `SendError`, by whether the request had left."""
+    try:
+        yield
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise SendError("bad_api_url", blame=Blame.ACCOUNT) from error
+    except httpx.HTTPError as error:
+        retry = isinstance(error, _NEVER_LEFT)
+        raise SendError(type(error).__name__, retry=retry, unknown=not retry) from error
+
+
+def address(via: Via) -> str:
+    """Where the API is, without a slash at the end."""
+    return (text(via.settings.get("api_url")) or API_URL).rstrip("/")
+
+
+def refusal(response: httpx.Response, via: Via) -> SendError:
+    """What an answer other than 2xx means."""
+    try:
+        answer = _object(response)
+    except BadPayload:
+        answer = {}
+    verdict = _verdict(response.status_code)
+    message = first_text(answer, "message", "error")
+    if response.status_code == 422:
+        verdict, message = _invalid(answer, message)
+    return SendError(
+        safe(verdict.code, via),
+        safe(message, via),
+        retry=verdict.retry,
+        blame=verdict.blame,
+        unknown=verdict.unknown,
+        retry_after=_retry_after(answer, response.headers) if verdict.retry else None,
+    )
+
+
+def safe(said: str, via: Via) -> str:
+    """What the provider said, short, and without any secret it may have repeated."""
+    for secret in via.secrets.values():
+        if secret:
+            said = said.replace(secret, "[secret]")
+    return said[:LONGEST_DETAIL]
+
+
+def _token(via: Via, name: Token) -> str:
+    """The token; refused here where a header cannot carry it, since the HTTP library would
+    repeat it in its error."""
+    token = via.secrets.get(name, "")
+    if not token or not token.isascii() or not token.isprintable():
+        raise SendError(f"bad_{name}", blame=Blame.ACCOUNT)
+    return token
+
+
+def _object(response: httpx.Response) -> dict[str, Any]:
+    answer = read_json(response.content, keep_secrets=True)
+    if not isinstance(answer, dict):
+        raise BadPayload("not an object")
+    return answer
+
+
+def _verdict(status_code: int) -> _Verdict:
+    if status_code in _REFUSALS:
+        return _REFUSALS[status_code]
+    # A gateway that gives up does not know what the server behind it did with the message.
+    return _Verdict(f"http_{status_code}", unknown=status_code >= 500)
+
+
+def _invalid(answer: dict[str, Any], message: str) -> tuple[_Verdict, str]:
+    """A 422 names the fields it refuses; the first one says whose fault it is."""
+    for field, complaints in mapping(answer.get("errors")).items():
+        blame = Blame.RECIPIENT if field == "to" else Blame.MESSAGE
+        return _Verdict(field[:60], blame=blame), text(
+            next(iter(listing(complaints)), "")
+        ) or message
+    if _NOT_CONNECTED.search(message):
+        return _Verdict("not_connected", retry=True, blame=Blame.ACCOUNT), message
+    return _REFUSALS[422], message
+
+
+def _retry_after(answer: dict[str, Any], headers: httpx.Headers) -> float | None:
+    """How long to wait, in seconds, from the body, else from a header.
+
+    X-RateLimit-Reset is documented as a unix time on one page and as seconds left on another;
+    as a time it is compared with the clock of the server, which the answer carries too.
+    """
+    for said in (answer.get("retry_after"), headers.get("retry-after")):
+        seconds = number(said)
+        if seconds is not None and seconds < _EPOCH_FROM:
+            return math.ceil(seconds)
+    seconds = number(headers.get("x-ratelimit-reset"))
+    if seconds is None or seconds < _EPOCH_FROM:
+        return seconds
+    now = _date(headers)
+    return max(0.0, seconds - now.timestamp()) if now else None
+
+
+def _date(headers: httpx.Headers) -> datetime | None:
+    try:
+        return parsedate_to_datetime(headers.get("date", ""))
+    except ValueError:
+        return None

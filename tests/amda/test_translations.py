@@ -1,0 +1,80 @@
+"""Every sentence exists in French, and the command notices when one does not."""
+
+import re
+
+import polib
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.utils import translation
+
+from amda.management.commands import translations
+
+FRENCH = settings.BASE_DIR / "locale" / "fr" / "LC_MESSAGES" / "django.po"
+
+
+def test_french_is_whole():
+    call_command("translations", check=True)
+
+
+def test_placeholders_survive_translation():
+    for entry in polib.pofile(str(FRENCH)):
+        wanted = set(placeholders_of(entry.msgid))
+        texts = list(entry.msgstr_plural.values()) or [entry.msgstr]
+
+        assert all(set(placeholders_of(text)) == wanted for text in texts), entry.msgid
+
+
+def placeholders_of(text: str) -> list[str]:
+    """The `%(name)s` and `{name}` parts of a sentence."""
+    return re.findall(r"%\(\w+\)[sd]|\{\w+\}|<\w+>", text)
+
+
+@pytest.fixture
+def catalogue(tmp_path, settings):
+    settings.LOCALE_PATHS = [tmp_path]
+    folder = tmp_path / "fr" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    path = folder / "django.po"
+    path.write_bytes(FRENCH.read_bytes())
+    path.with_suffix(".mo").write_bytes(FRENCH.with_suffix(".mo").read_bytes())
+    return path
+
+
+def damage(path, change) -> None:
+    """Change the catalogue and compile it, as somebody careless would."""
+    po = polib.pofile(str(path), wrapwidth=96)
+    change(po)
+    po.save(str(path))
+    path.with_suffix(".mo").write_bytes(po.to_binary())
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda po: po.remove(po.find("Retry")), "not extracted: 'Retry'"),
+        (
+            lambda po: po.append(polib.POEntry(msgid="Gone", msgstr="Parti")),
+            "no longer used: 'Gone'",
+        ),
+        (lambda po: setattr(po.find("Retry"), "msgstr", ""), "not translated: 'Retry'"),
+        (lambda po: po.find("Retry").flags.append("fuzzy"), "fuzzy: 'Retry'"),
+    ],
+)
+def test_check_names_what_is_wrong(catalogue, change, complaint, settings):
+    damage(catalogue, change)
+    said = translations.found_in_code(settings.BASE_DIR)
+
+    assert complaint in translations.problems_of(catalogue, said)
+
+
+def test_updating_keeps_what_was_translated(catalogue, settings):
+    damage(catalogue, lambda po: setattr(po.find("Retry"), "msgstr", "Encore"))
+    said = translations.found_in_code(settings.BASE_DIR)
+
+    assert translations.updated(catalogue, said).find("Retry").msgstr == "Encore"
+
+
+def test_french_is_what_people_read_first():
+    with translation.override(settings.LANGUAGE_CODE):
+        assert translation.gettext("Retry") == "Réessayer"

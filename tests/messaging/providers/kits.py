@@ -1,0 +1,118 @@
+"""What each provider's facts say it does; a registered provider without a kit fails."""
+
+from dataclasses import replace
+
+import httpx
+
+from messaging.events import (
+    Deleted,
+    Edited,
+    Ignored,
+    InstanceChanged,
+    Kind,
+    Reacted,
+    Received,
+    Status,
+    StatusChanged,
+    Unlisted,
+)
+from messaging.providers.base import Blame, Card, File, Hook, Outgoing, Place
+from messaging.providers.signatures import hmac_sha256_hex
+from tests.contract import TEXT, Kit, Signer
+
+
+def _secret_itself(hook: Hook, secrets) -> Hook:
+    return replace(hook, headers={"x-webhook-signature": secrets["webhook_secret"]})
+
+
+def _hmac(hook: Hook, secrets) -> Hook:
+    digest = hmac_sha256_hex(secrets["webhook_secret"], hook.body)
+    return replace(hook, headers={"x-webhook-signature": digest})
+
+
+def _of_kind(kind: Kind, **more) -> Outgoing:
+    return replace(TEXT, kind=kind, **more)
+
+
+_LINKED = File("application/pdf", "a.pdf", url="https://files.test/a.pdf")
+_UPLOADED = File("image/png", "a.png", content=b"png")
+_INVALID = {"success": False, "message": "Validation failed", "errors": {"to": ["Required."]}}
+
+WASENDER = Kit(
+    signers=(Signer(_secret_itself), Signer(_hmac, {"signature": "hmac"})),
+    events=frozenset(
+        {
+            Received,
+            StatusChanged,
+            InstanceChanged,
+            Deleted,
+            Edited,
+            Reacted,
+            Ignored,
+            Unlisted,
+        }
+    ),
+    statuses=frozenset(Status),
+    ignored=frozenset(
+        {
+            "story",
+            "newsletter post",
+            "group keys",
+            "group receipt",
+            "group settings",
+            "group members",
+            "call",
+            "chat list",
+            "address book",
+            "disappearing messages setting",
+            "history synchronisation",
+            "phone synchronisation",
+            "not sent yet",
+            "status of a received message",
+        }
+    ),
+    taken=httpx.Response(
+        200,
+        json={"success": True, "data": {"msgId": 1}, "publicUrl": "https://wasender.test/u"},
+    ),
+    outgoing=(
+        TEXT,
+        replace(TEXT, reply_to="AMDA1", reply_to_number="1"),
+        *(
+            _of_kind(kind, file=file)
+            for kind in (
+                Kind.IMAGE,
+                Kind.VIDEO,
+                Kind.AUDIO,
+                Kind.VOICE,
+                Kind.DOCUMENT,
+                Kind.STICKER,
+            )
+            for file in (_LINKED, _UPLOADED)
+        ),
+        _of_kind(Kind.LOCATION, place=Place(14.69, -17.44)),
+        _of_kind(Kind.CONTACT, card=Card("Moussa", "+221770000001")),
+    ),
+    refusals=(
+        (httpx.Response(400), ("bad_request", False, Blame.MESSAGE, False)),
+        (httpx.Response(401), ("unauthorized", False, Blame.ACCOUNT, False)),
+        (httpx.Response(402), ("payment_required", False, Blame.ACCOUNT, False)),
+        (httpx.Response(403), ("forbidden", False, Blame.ACCOUNT, False)),
+        (httpx.Response(404), ("not_found", False, Blame.ACCOUNT, False)),
+        (httpx.Response(408), ("timeout", True, Blame.PROVIDER, False)),
+        (httpx.Response(413), ("too_large", False, Blame.MESSAGE, False)),
+        (httpx.Response(422, json=_INVALID), ("to", False, Blame.RECIPIENT, False)),
+        (httpx.Response(429), ("rate_limited", True, Blame.PROVIDER, False)),
+        (httpx.Response(500), ("http_500", False, Blame.PROVIDER, True)),
+        (httpx.Response(502), ("http_502", False, Blame.PROVIDER, True)),
+        (httpx.Response(503), ("unavailable", True, Blame.PROVIDER, False)),
+        (
+            httpx.Response(200, content=b"<html>"),
+            ("unreadable_answer", False, Blame.PROVIDER, True),
+        ),
+    ),
+    settings={"session_id": "7"},
+    media_reference={"key": {"id": "AMDA7"}, "message": {"imageMessage": {"fileLength": "3"}}},
+)
+
+KITS = {"wasender": WASENDER}
