@@ -1,6 +1,7 @@
 """Whose session this is, and in which language to answer."""
 
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect
@@ -10,7 +11,6 @@ from django.utils.translation import gettext
 
 from tenants.accounts import second_step, sessions
 from tenants.accounts.adapter import is_suspended
-from tenants.accounts.sessions import is_bound_here
 
 ALWAYS_OPEN = ("/accounts/", "/language/", "/static/", "/mail/")
 
@@ -24,12 +24,8 @@ def bind_session(get_response):
     def middleware(request):
         if request.bearer_only:
             request.user = AnonymousUser()
-        elif request.user.is_authenticated:
-            if _is_valid(request):
-                sessions.note_use(request)
-            else:
-                request.session.flush()
-                request.user = AnonymousUser()
+        elif SESSION_KEY in request.session:
+            request.user = _user_of_session(request)
         return get_response(request)
 
     return middleware
@@ -62,6 +58,15 @@ def speak_users_language(get_response):
     return middleware
 
 
+def _user_of_session(request):
+    known = sessions.signed_in(request.session)
+    if known is None or is_suspended(request):
+        request.session.flush()
+        return AnonymousUser()
+    sessions.note_use(request, known)
+    return known.user
+
+
 def _must_set_up_first(request) -> bool:
     return (
         request.user.is_authenticated
@@ -86,10 +91,6 @@ def _set_up_first(request):
     if request.headers.get("HX-Request"):
         return HttpResponse(status=403, headers={"HX-Redirect": reverse("mfa_index")})
     return redirect("mfa_index")
-
-
-def _is_valid(request) -> bool:
-    return is_bound_here(request.session, request.user) and not is_suspended(request)
 
 
 def _language_of(request) -> str | None:

@@ -5,11 +5,13 @@ from datetime import timedelta
 from allauth.account.adapter import get_adapter
 from allauth.account.signals import password_changed, password_reset, password_set
 from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 
 from tenants import context
 from tenants.accounts.models import KnownSession, User, tell_sign_ins_ended
@@ -33,30 +35,27 @@ def bind(request, user: User) -> None:
     request.session[KNOWN_KEY] = str(known.pk)
 
 
-def is_bound_here(session, user: User) -> bool:
-    """Whether the session was made at this tenant, and was not ended or revoked since."""
-    return (
-        session.get(TENANT_KEY) == context.bound_to()
-        and session.get(VERSION_KEY) == user.token_version
-        and user.is_active
-        and known_of(session, user) is not None
-    )
+def signed_in(session) -> KnownSession | None:
+    """The row of a session that signs its person in here and now, with the person; else None.
+
+    It was made at this tenant, was not revoked, and the person's sign-ins were not ended since.
+    """
+    if session.get(BACKEND_SESSION_KEY) not in settings.AUTHENTICATION_BACKENDS:
+        return None
+    if session.get(TENANT_KEY) != context.bound_to() or not session.get(KNOWN_KEY):
+        return None
+    rows = KnownSession.objects.select_related("user")
+    known = rows.filter(pk=session[KNOWN_KEY], user_id=session[SESSION_KEY]).first()
+    return known if known is not None and _is_current(session, known.user) else None
 
 
-def known_of(session, user: User) -> KnownSession | None:
-    """The row of this session, if nobody revoked it."""
-    number = session.get(KNOWN_KEY)
-    return KnownSession.objects.filter(pk=number, user_id=user.pk).first() if number else None
-
-
-def note_use(request) -> None:
+def note_use(request, known: KnownSession) -> None:
     """Remember now and then that a session is in use, which also prolongs it."""
     now = timezone.now()
-    noted = KnownSession.objects.filter(
-        pk=request.session[KNOWN_KEY], last_used_at__lt=now - NOTED_EVERY
-    ).update(last_used_at=now, address=_address_of(request))
-    if noted:
-        request.session.modified = True
+    if known.last_used_at > now - NOTED_EVERY:
+        return
+    KnownSession.objects.filter(pk=known.pk).update(last_used_at=now, address=_address_of(request))
+    request.session.modified = True
 
 
 def sessions_of(user: User) -> QuerySet[KnownSession]:
@@ -79,6 +78,16 @@ def end_others(request, user: User) -> None:
         bind(request, user)
         # Kept with the rest, before this session's own open pages look whether they may stay.
         request.session.save()
+
+
+def _is_current(session, user: User) -> bool:
+    hashes = (user.get_session_auth_hash(), *user.get_session_auth_fallback_hash())
+    given = session.get(HASH_SESSION_KEY, "")
+    return (
+        user.is_active
+        and session.get(VERSION_KEY) == user.token_version
+        and any(constant_time_compare(given, each) for each in hashes)
+    )
 
 
 def _address_of(request) -> str | None:

@@ -5,6 +5,7 @@ from allauth.account.internal.flows.login import perform_login, record_authentic
 from allauth.account.models import Login
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.http import Http404
 from django.shortcuts import redirect, render
 from django.utils import translation
 from django.utils.translation import gettext as _
@@ -83,7 +84,8 @@ def list_sessions(request):
 @require_POST
 def end_session(request, pk):
     """End one of one's sessions."""
-    sessions.revoke(request.user.known_sessions.filter(pk=pk), request.user)
+    if not sessions.revoke(request.user.known_sessions.filter(pk=pk), request.user):
+        raise Http404("no session of this person")
     messages.success(request, _("That device is signed out."))
     return redirect("account_sessions")
 
