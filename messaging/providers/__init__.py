@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 REGISTRY = {
     "wasender": "messaging.providers.wasender:Wasender",
+    "greenapi": "messaging.providers.greenapi:GreenApi",
+    "twilio": "messaging.providers.twilio:Twilio",
 }
 
 
