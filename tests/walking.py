@@ -87,7 +87,6 @@ FIELDS: dict[str, str | None] = {
     "email": None,
     "externalId": "crm_id",
     "code": None,
-    "email": None,
     "file": "file",
     "instance": "instance",
     "lead": "lead",
