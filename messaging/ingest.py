@@ -177,7 +177,9 @@ class Batch:
             return
         _belongs_to(fact, message)
         _bury(message, at)
-        Conversation.objects.filter(last_message_id=message.pk).update(last_message_snippet="")
+        Conversation.objects.filter(last_message_id=message.pk).update(
+            last_message_snippet="", last_message_kind="deleted"
+        )
         self._note(message)
 
     def _edit(
@@ -466,6 +468,7 @@ def _count_in(conversation: Conversation, message: Message) -> None:
             "last_message_at": message.sent_at,
             "last_message_id": message.pk,
             "last_message_snippet": message.text[:SNIPPET],
+            "last_message_kind": "deleted" if message.deleted_at else message.kind,
             "last_message_direction": message.direction,
             "last_message_status": message.status,
         }

@@ -262,6 +262,7 @@ def _show_as_last(conversation: Conversation, message: Message) -> None:
         last_message_at=message.sent_at,
         last_message_id=message.pk,
         last_message_snippet=message.text[:SNIPPET],
+        last_message_kind=message.kind,
         last_message_direction=message.direction,
         last_message_status=message.status,
         unread_count=0 if message.origin == Message.Origin.PERSON else F("unread_count"),

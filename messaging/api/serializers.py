@@ -8,7 +8,8 @@ from rest_framework import serializers
 from messaging import links
 from messaging.models import Conversation, Lead, LeadIdentity, Message, MessageFile
 from messaging.providers import get as provider_of
-from messaging.queries import VIEWS, Cursor
+from messaging.filters import VIEWS
+from messaging.queries import Cursor
 from tenants.accounts.models import User
 from tenants.api.paging import PageAsked
 from tenants.api.parsing import LARGEST_ID, Id, Text

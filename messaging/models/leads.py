@@ -1,8 +1,11 @@
 """People and businesses the tenant talks to, and the ways to reach them."""
 
 from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+from messaging.models.words import WithoutWords, words_of
 
 
 class Lead(models.Model):
@@ -23,11 +26,17 @@ class Lead(models.Model):
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
+    words = words_of("name", "note")
+
+    objects = WithoutWords()
 
     class Meta:
         verbose_name = _("lead")
         verbose_name_plural = _("leads")
-        indexes = [models.Index(fields=["-id"], name="lead_list")]
+        indexes = [
+            models.Index(fields=["-id"], name="lead_list"),
+            GinIndex(fields=["words"], name="lead_search"),
+        ]
 
     def __str__(self) -> str:
         return self.name or f"#{self.pk}"

@@ -15,6 +15,7 @@ from messaging.addressing import Kind as AddressKind
 from messaging.models import Conversation, Message
 from messaging.providers import get as provider_of
 from messaging.providers.base import Feature
+from messaging.queries import Stretch
 from tenants.models import ProviderInstance
 from tenants.permissions import Action, may
 
@@ -78,18 +79,19 @@ def numbers(tenant) -> dict[int, ProviderInstance]:
     return {each.pk: each for each in ProviderInstance.objects.of(tenant).order_by("pk")}
 
 
-def pane(request, conversation: Conversation, page) -> dict[str, Any]:
+def pane(request, conversation: Conversation, shown: Stretch, known=None) -> dict[str, Any]:
     """What an open conversation shows."""
     return {
-        **head(request, conversation),
-        "bubbles": bubbles(conversation, page.rows),
-        "older": page.next,
+        **head(request, conversation, known),
+        "bubbles": bubbles(conversation, shown.rows),
+        "older": shown.older,
+        "newer": shown.newer,
     }
 
 
-def head(request, conversation: Conversation) -> dict[str, Any]:
+def head(request, conversation: Conversation, known=None) -> dict[str, Any]:
     """What stands above a conversation, and whether one can answer below it."""
-    known = numbers(request.tenant)
+    known = numbers(request.tenant) if known is None else known
     number = known.get(conversation.instance_id)
     return {
         "conversation": conversation,
