@@ -8,10 +8,10 @@ from django.db import connection
 from django.utils import timezone
 
 from amda import crashpoints
-from messaging import ingest, media, realtime, signals
+from messaging import ingest, media, realtime, signals, statuses
 from messaging.calling import open_via
 from messaging.events import Kind
-from messaging.models import Conversation, Message, MessageEvent, MessageFile
+from messaging.models import Message, MessageEvent, MessageFile
 from messaging.providers import get as provider_of
 from messaging.providers.base import Blame, File, Outgoing, Provider, SendError, Sent, Via
 from tenants import orders
@@ -194,13 +194,6 @@ def own_up_to_lost_claims(instance_id: int) -> None:
             _tell(message)
 
 
-def mirror_status(message: Message) -> None:
-    """Show the message's status in its conversation's row, where it is the last one."""
-    Conversation.objects.filter(last_message_id=message.pk).update(
-        last_message_status=message.status
-    )
-
-
 def _let_go_of_the_connection() -> None:
     """The provider may take its time; the database connection is not kept waiting with it."""
     connection.close()
@@ -214,7 +207,7 @@ def _wait(attempts: int, retry_after: float | None) -> float:
 
 def _tell(message: Message) -> None:
     message.refresh_from_db()
-    mirror_status(message)
+    statuses.mirror(message)
     realtime.publish("message", conversation=message.conversation_id, message=message.pk)
 
 

@@ -9,11 +9,20 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
-from messaging import addressing, events, media, merging, realtime, signals, windows
+from messaging import (
+    addressing,
+    events,
+    facts,
+    media,
+    merging,
+    realtime,
+    signals,
+    statuses,
+    windows,
+)
 from messaging.models import Conversation, Lead, Message, MessageEvent
 from messaging.providers import get as provider_of
 from tenants.models import ProviderInstance, Tenant, WebhookDelivery
@@ -25,18 +34,6 @@ Direction = Message.Direction
 SNIPPET = 200
 # How far apart our send and the provider's echo of it may lie to be taken for one message.
 ECHO_WITHIN = timedelta(minutes=10)
-# Clocks of phones run ahead; what claims to come from later than this came now.
-AHEAD_ALLOWED = timedelta(minutes=5)
-
-RANK: dict[str, int] = {
-    Status.QUEUED: 0,
-    Status.SENDING: 1,
-    Status.UNKNOWN: 2,
-    Status.SENT: 3,
-    Status.DELIVERED: 5,
-    Status.READ: 6,
-    Status.PLAYED: 7,
-}
 
 
 class TooEarly(Exception):
@@ -79,8 +76,8 @@ class Batch:
     def _take(
         self, event: events.Event, instance: ProviderInstance, delivery: WebhookDelivery
     ) -> None:
-        at = _believable(event.at, delivery.received_at)
-        fact = _record(event, instance, at, delivery)
+        at = facts.believable(event.at, delivery.received_at)
+        fact = facts.record(event, instance, at, delivery)
         if fact is None:
             return
         match event:
@@ -105,7 +102,7 @@ class Batch:
                 self._adopt_echo(own, event, fact)
                 return
         message, is_new = _insert_message(event, conversation, instance, at, heard_at)
-        _belongs_to(fact, message)
+        facts.belongs_to(fact, message)
         if not is_new:
             return
         media.note(message, event.attachments, view_once=event.view_once)
@@ -137,13 +134,13 @@ class Batch:
 
     def _adopt_echo(self, message: Message, event: events.Received, fact: MessageEvent) -> None:
         """The provider shows us what we sent: now we know its id and that it left."""
-        _belongs_to(fact, message)
+        facts.belongs_to(fact, message)
         known = {"external_id": event.external_id, "provider_number": event.provider_number}
         for name, value in known.items():
             if value and not getattr(message, name):
                 setattr(message, name, value)
                 message.save(update_fields=[name])
-        _raise_status(message, Status.SENT)
+        statuses.raise_to(message, Status.SENT)
         _adopt_waiting_facts(message)
         self._note(message)
 
@@ -151,8 +148,8 @@ class Batch:
         message = _outgoing(fact.instance_id, event)
         if message is None:
             return
-        _belongs_to(fact, message)
-        if _apply_status(message, event.status, event.error_code, event.error_detail):
+        facts.belongs_to(fact, message)
+        if statuses.apply(message, event.status, event.error_code, event.error_detail):
             if message.status == Status.FAILED:
                 signals.failed(message.pk)
             self._note(message)
@@ -175,7 +172,7 @@ class Batch:
         message = _message(fact.instance_id, event.external_id)
         if message is None:
             return
-        _belongs_to(fact, message)
+        facts.belongs_to(fact, message)
         _bury(message, at)
         Conversation.objects.filter(last_message_id=message.pk).update(
             last_message_snippet="", last_message_kind="deleted"
@@ -190,7 +187,7 @@ class Batch:
             raise TooEarly(f"message of {fact.kind} {fact.pk}")
         if message is None or (message.edited_at and message.edited_at > at):
             return
-        _belongs_to(fact, message)
+        facts.belongs_to(fact, message)
         if message.deleted_at:
             return
         message.text, message.edited_at = event.text, at
@@ -212,99 +209,6 @@ def link(message: Message, external_id: str) -> None:
     message.refresh_from_db()
     _adopt_waiting_facts(message)
     realtime.publish("message", conversation=message.conversation_id, message=message.pk)
-
-
-def _believable(at: datetime | None, heard_at: datetime) -> datetime:
-    if at is None or at > heard_at + AHEAD_ALLOWED:
-        return heard_at
-    return at
-
-
-def _record(
-    event: events.Event, instance: ProviderInstance, at: datetime, delivery: WebhookDelivery
-) -> MessageEvent | None:
-    """Keep the fact; None when it was already told."""
-    status = getattr(event, "status", None) or getattr(event, "state", None)
-    fact = MessageEvent(
-        provider=instance.provider,
-        instance_id=instance.pk,
-        event_id=_told_as(event, delivery)[:250],
-        kind=KINDS.get(type(event), "other"),
-        external_id=getattr(event, "external_id", "")[:200],
-        status=str(status or ""),
-        detail=_detail(event)[:500],
-        at=at,
-        delivery_id=delivery.pk,
-    )
-    return fact if _insert_once(fact) else None
-
-
-def _told_as(event: events.Event, delivery: WebhookDelivery) -> str:
-    """The id under which a fact counts as already told.
-
-    A state without a time says the same each time it comes true, so each post is its own.
-    """
-    if isinstance(event, events.InstanceChanged) and event.at is None:
-        return f"{event.event_id}:{delivery.pk}"
-    return event.event_id
-
-
-def _insert_once(fact: MessageEvent) -> bool:
-    """Insert the fact unless it was told before; the unique index decides."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            INSERT_FACT,
-            [
-                fact.provider,
-                fact.instance_id,
-                fact.event_id,
-                fact.kind,
-                fact.external_id,
-                fact.status,
-                fact.detail,
-                fact.at,
-                fact.delivery_id,
-                timezone.now(),
-            ],
-        )
-        row = cursor.fetchone()
-    if row is None:
-        return False
-    fact.pk = row[0]
-    fact._state.adding = False
-    return True
-
-
-INSERT_FACT = """
-INSERT INTO messaging_messageevent
-    (provider, instance_id, event_id, kind, external_id, status, detail, at, delivery_id,
-     recorded_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (provider, instance_id, event_id) DO NOTHING
-RETURNING id
-"""
-
-KINDS = {
-    events.Received: "message",
-    events.StatusChanged: "status",
-    events.InstanceChanged: "instance",
-    events.Deleted: "deleted",
-    events.Edited: "edited",
-    events.Reacted: "reaction",
-    events.Ignored: "ignored",
-    events.Unlisted: "unlisted",
-}
-
-
-def _detail(event: events.Event) -> str:
-    match event:
-        case events.StatusChanged():
-            return f"{event.error_code} {event.error_detail}".strip()
-        case events.InstanceChanged() | events.Ignored():
-            return event.reason
-        case events.Unlisted():
-            return event.name
-    return ""
 
 
 def _find_or_open(
@@ -397,23 +301,15 @@ def _message(instance_id: int, external_id: str) -> Message | None:
     return Message.objects.filter(instance_id=instance_id, external_id=external_id).first()
 
 
-def _belongs_to(fact: MessageEvent, message: Message) -> None:
-    fact.message = message
-    fact.save(update_fields=["message"])
-
-
 def _adopt_waiting_facts(message: Message) -> None:
     """Statuses that came before their message are told now, in their own order."""
     if not message.external_id:
         return
-    waiting = MessageEvent.objects.filter(
-        instance_id=message.instance_id, external_id=message.external_id, message=None
-    )
-    for fact in waiting.order_by("at", "id"):
-        _belongs_to(fact, message)
+    for fact in facts.waiting_for(message):
+        facts.belongs_to(fact, message)
         if fact.kind == "status":
             code, _, detail = fact.detail.partition(" ")
-            _apply_status(message, fact.status, code, detail)
+            statuses.apply(message, fact.status, code, detail)
         elif fact.kind == "deleted":
             _bury(message, fact.at)
 
@@ -423,41 +319,6 @@ def _bury(message: Message, at: datetime) -> None:
     message.text, message.deleted_at = "", at
     message.save(update_fields=["text", "deleted_at"])
     media.forget([message.pk])
-
-
-def _apply_status(message: Message, status: str, code: str = "", detail: str = "") -> bool:
-    """Move a status forward, never back; a later delivered or read overrules failed."""
-    if message.direction != Direction.OUT:
-        return False
-    if status != Status.FAILED:
-        return _raise_status(message, status)
-    if RANK.get(message.status, 99) > RANK[Status.SENT]:
-        return False
-    message.status = Status.FAILED
-    message.error_code, message.error_detail = code[:60], detail[:500]
-    message.save(update_fields=["status", "error_code", "error_detail"])
-    _mirror(message)
-    return True
-
-
-def _raise_status(message: Message, status: str) -> bool:
-    after_failure = (Status.DELIVERED, Status.READ, Status.PLAYED)
-    current = RANK.get(message.status)
-    if current is None and status not in after_failure:
-        return False
-    if current is not None and RANK[status] <= current:
-        return False
-    message.status = status
-    message.error_code = message.error_detail = message.error_blame = ""
-    message.save(update_fields=["status", "error_code", "error_detail", "error_blame"])
-    _mirror(message)
-    return True
-
-
-def _mirror(message: Message) -> None:
-    Conversation.objects.filter(last_message_id=message.pk).update(
-        last_message_status=message.status
-    )
 
 
 def _count_in(conversation: Conversation, message: Message) -> None:

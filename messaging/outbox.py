@@ -10,7 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from messaging import addressing, delivering, media, realtime
+from messaging import addressing, delivering, media, realtime, statuses
 from messaging.events import Kind
 from messaging.models import Conversation, Message, MessageFile
 from messaging.providers import get as provider_of
@@ -126,7 +126,7 @@ def retry(message: Message) -> Message:
             delivering.order(current_number(), message.instance_id)
     message.refresh_from_db()
     if moved:
-        delivering.mirror_status(message)
+        statuses.mirror(message)
         realtime.publish("message", conversation=message.conversation_id, message=message.pk)
     return message
 

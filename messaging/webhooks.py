@@ -1,6 +1,7 @@
 """The HTTP boundary of providers: recognise, verify, store, answer. Django is not involved."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from urllib.parse import unquote
 
 from django.conf import settings
 from django.db import close_old_connections
+from django.utils import timezone
 from prometheus_client import Counter
 
 from messaging import providers
@@ -60,6 +62,11 @@ class Webhooks:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._table = _path_table()
+        self._services = {
+            path: service
+            for provider in providers.every()
+            for path, service in provider.status_paths.items()
+        }
 
     async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
         try:
@@ -69,6 +76,9 @@ class Webhooks:
         await _send(reply, send, head=scope["method"] == "HEAD")
 
     async def _reply(self, scope: dict, receive: Callable) -> Reply:
+        service = self._services.get(scope["path"].rstrip("/"))
+        if service is not None:
+            return _status(service, scope["method"])
         path = self._find(scope["path"])
         if path is None:
             return Reply(404)
@@ -121,6 +131,14 @@ def _path_table() -> list[tuple[tuple[str, ...], Provider, str]]:
         for provider in providers.every()
         for path, route in provider.paths.items()
     ]
+
+
+def _status(service: str, method: str) -> Reply:
+    """That the webhook is up, for whoever asks before a provider does."""
+    if method not in {"GET", "HEAD"}:
+        return Reply(405)
+    told = {"ok": True, "service": service, "timestamp": timezone.now().isoformat()}
+    return Reply(200, json.dumps(told).encode(), "application/json")
 
 
 def _match(pattern: tuple[str, ...], parts: tuple[str, ...]) -> str | None:

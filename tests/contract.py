@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from messaging.events import Event, Ignored, Person, Received, Status, StatusChanged
 from messaging.providers.base import (
+    JOURNAL_ROUTE,
     Answer,
     BadPayload,
     BadSignature,
@@ -84,6 +85,9 @@ def describes_itself(provider: Provider, kit: Kit) -> None:
         path.startswith(("/webhooks/", "/api/webhooks/")) and not path.endswith("/")
         for path in provider.paths
     )
+    assert all(path.startswith("/webhooks/") for path in provider.status_paths)
+    assert not set(provider.status_paths) & set(provider.paths)
+    assert JOURNAL_ROUTE not in provider.paths.values()
     names = [field.name for field in provider.fields]
     assert len(set(names)) == len(names)
     assert provider.reference_field in ("", *names)
@@ -303,6 +307,8 @@ def _optional_calls(provider: Provider, kit: Kit) -> dict[Feature, dict[str, _Ca
         Feature.MARKS_READ: {"mark_read": lambda via: provider.mark_read(KNOWN, via)},
         Feature.EDITS: {"edit": lambda via: provider.edit(KNOWN, "b", via)},
         Feature.DELETES: {"delete": lambda via: provider.delete(KNOWN, via)},
+        Feature.REACTIONS: {"react": lambda via: provider.react(KNOWN, "👍", via)},
+        Feature.JOURNAL: {"read_journal": lambda via: provider.read_journal(via, minutes=60)},
         Feature.MEDIA: {
             "fetch_media": lambda via: provider.fetch_media(kit.media_reference, via, limit=10**6)
         },

@@ -13,6 +13,9 @@ import httpx
 
 from messaging.events import Connection, Event, Kind, Status
 
+JOURNAL_ROUTE = "journal"
+"""The route of what was not posted but read from a provider's journal; no path leads to it."""
+
 
 class Medium(StrEnum):
     """What people call the way a message travels."""
@@ -28,6 +31,8 @@ class Feature(StrEnum):
     MEDIA = "media"
     LOCATIONS = "locations"
     CONTACTS = "contacts"
+    POLLS = "polls"
+    REACTIONS = "reactions"
     QUOTES = "quotes"
     EDITS = "edits"
     DELETES = "deletes"
@@ -44,6 +49,7 @@ class Feature(StrEnum):
     NEW_KEYS = "new_keys"
     MAKES_INSTANCES = "makes_instances"
     FINDS_PHONES = "finds_phones"
+    JOURNAL = "journal"
 
 
 class BadSignature(Exception):
@@ -130,13 +136,22 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Poll:
+    """A question to send, with what may be chosen."""
+
+    question: str
+    options: tuple[str, ...]
+    several: bool = False
+
+
+@dataclass(frozen=True)
 class Outgoing:
     """One message to send. `to` is what the medium needs: E.164, a JID, an e-mail address.
 
     `reference` is our own id of the message, handed to the provider where it can carry one.
-    `kind` says which of `file`, `place` and `card` is sent; `text` is then the caption. A quoted
-    message is named by its external id in `reply_to` and by the provider's number for it in
-    `reply_to_number`: providers need the one or the other.
+    `kind` says which of `file`, `place`, `card` and `poll` is sent; `text` is then the caption.
+    A quoted message is named by its external id in `reply_to` and by the provider's number for it
+    in `reply_to_number`: providers need the one or the other.
     """
 
     reference: str
@@ -149,6 +164,7 @@ class Outgoing:
     file: File | None = None
     place: Place | None = None
     card: Card | None = None
+    poll: Poll | None = None
 
 
 @dataclass(frozen=True)
@@ -289,6 +305,8 @@ class Provider:
     medium: ClassVar[Medium]
     paths: ClassVar[Mapping[str, str]]
     """Its webhook paths below the root → route name; `{vendor}` stands for the slug."""
+    status_paths: ClassVar[Mapping[str, str]] = {}
+    """Paths that tell whoever asks that the webhook is up → the name it answers with."""
     supports: ClassVar[frozenset[Feature]] = frozenset()
     fields: ClassVar[tuple[Field, ...]] = ()
     reference_field: ClassVar[str] = ""
@@ -351,6 +369,15 @@ class Provider:
         """Withdraw a message of ours for everyone. Safe to repeat (`DELETES`)."""
         raise self._unsupported(Feature.DELETES)
 
+    def react(self, known: Known, emoji: str, via: Via) -> None:
+        """Put an emoji of ours on a message; an empty one takes it back (`REACTIONS`)."""
+        raise self._unsupported(Feature.REACTIONS)
+
+    def read_journal(self, via: Via, *, minutes: int) -> list[bytes]:
+        """What the provider itself keeps of the last minutes, one body per message, each of which
+        `parse` reads on the route `JOURNAL_ROUTE` as the events that were missed (`JOURNAL`)."""
+        raise self._unsupported(Feature.JOURNAL)
+
     def fetch_media(self, reference: Mapping[str, Any], via: Via, *, limit: int) -> Media:
         """Fetch the file that an attachment's `reference` names, of `limit` bytes at most
         (`MEDIA`). Safe to repeat."""
@@ -382,7 +409,8 @@ class Provider:
         raise self._unsupported(Feature.CONNECTS)
 
     def qr(self, via: Via) -> str:
-        """The text of the code to scan now; it changes every few seconds (`QR_LOGIN`)."""
+        """The code to scan now, as its text or as a picture in a `data:` URL; it changes every few
+        seconds (`QR_LOGIN`)."""
         raise self._unsupported(Feature.QR_LOGIN)
 
     def read_webhook(self, via: Via) -> WebhookState:
