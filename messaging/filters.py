@@ -1,6 +1,6 @@
 """What a list of conversations is narrowed to, as the address of the page says it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from django.http import QueryDict
@@ -43,6 +43,18 @@ class Filters:
             "q": self.text or None,
         }
         return urlencode({name: value for name, value in said.items() if value is not None})
+
+    @property
+    def address_of_any_number(self) -> str:
+        return replace(self, number=None).address
+
+    @property
+    def address_of_anybody(self) -> str:
+        return replace(self, person=None).address
+
+    @property
+    def address_of_read_too(self) -> str:
+        return replace(self, unread=False).address
 
     @property
     def narrows(self) -> bool:

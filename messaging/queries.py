@@ -131,9 +131,7 @@ def place_of(message: Message) -> Cursor:
     return Cursor(message.sent_at, message.pk)
 
 
-def leads(
-    after: int | None = None, size: int = PAGE, among: QuerySet | None = None
-) -> Page:
+def leads(after: int | None = None, size: int = PAGE, among: QuerySet | None = None) -> Page:
     """A page of leads, newest first; `after` is the last id seen."""
     rows = Lead.objects.filter(merged_into=None).select_related("owner")
     rows = rows.prefetch_related("identities").order_by("-id")

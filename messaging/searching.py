@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from messaging import queries
 from messaging.filters import Filters
 from messaging.models import Conversation, Lead, LeadIdentity, Message
-from messaging.models.words import BETWEEN, LIGATURES, MARKS, STEMS
+from messaging.models.words import BETWEEN, INSIDE_NAMES, LIGATURES, MARKS
 
 PAGE = 20
 MOST_CONVERSATIONS = 5
@@ -57,8 +57,8 @@ def folded(text: str) -> str:
 def asked(text: str) -> SearchQueryCombinable | None:
     """All of these words: each as a beginning, or by its French or English stem."""
     every = None
-    for word in _asked_words(text):
-        one = _one_word(word)
+    for word, accented in _asked_words(text):
+        one = _one_word(word, accented)
         every = one if every is None else every & one
     return every
 
@@ -96,7 +96,7 @@ def leads(text: str, after: int | None = None, size: int = queries.PAGE) -> quer
 
 def pieces(text: str, looked_for: str) -> list[Piece]:
     """The text cut into what was looked for and what stands between."""
-    words = _asked_words(looked_for)
+    words = [word for word, _accented in _asked_words(looked_for)]
     cut: list[Piece] = []
     for word, is_word in _cut(text):
         is_found = is_word and any(_is_meant(folded(word).strip(), each) for each in words)
@@ -109,7 +109,9 @@ def pieces(text: str, looked_for: str) -> list[Piece]:
 
 def _leads(text: str) -> QuerySet | None:
     """The ids of leads that are meant; None where nothing is asked for."""
-    wanted, address = asked(text), _address(text)
+    wanted, joined, address = asked(text), asked(_joined(text)), _address(text)
+    if wanted is not None and joined is not None:
+        wanted = wanted | joined
     by_words = Lead.objects.filter(words=wanted).values("pk") if wanted is not None else None
     if address is None or by_words is None:
         return by_words
@@ -121,17 +123,30 @@ def _searched(user, filters: Filters) -> QuerySet[Conversation]:
     return queries.matching(user, replace(filters, text=""), closed_too=True)
 
 
-def _asked_words(text: str) -> list[str]:
-    words = [word for word in folded(text).split() if len(word) <= LONGEST_WORD]
-    return list(dict.fromkeys(words))[:MOST_WORDS]
+def _asked_words(text: str) -> list[tuple[str, str]]:
+    """Each word without and with its accents."""
+    bare, accented = folded(text).split(), _lowered(text).split()
+    if len(bare) != len(accented):
+        accented = bare
+    words = dict(zip(bare, accented, strict=True))
+    return [each for each in words.items() if len(each[0]) <= LONGEST_WORD][:MOST_WORDS]
 
 
-def _one_word(word: str) -> SearchQueryCombinable:
+def _lowered(text: str) -> str:
+    return _BETWEEN.sub(" ", unicodedata.normalize("NFKC", text.replace("\0", " ")).lower())
+
+
+def _one_word(word: str, accented: str) -> SearchQueryCombinable:
     beginning = f"{word}:*" if len(word) >= SHORTEST_BEGINNING else word
+    stems = {("french", accented), ("french", word), ("english", word)}
     query: SearchQueryCombinable = SearchQuery(beginning, search_type="raw", config="simple")
-    for stems in STEMS:
-        query = query | SearchQuery(word, search_type="plain", config=stems)
+    for language, each in sorted(stems):
+        query = query | SearchQuery(each, search_type="plain", config=language)
     return query
+
+
+def _joined(text: str) -> str:
+    return text.translate(dict.fromkeys(map(ord, INSIDE_NAMES)))
 
 
 def _address(text: str) -> Q | None:

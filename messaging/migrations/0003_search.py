@@ -30,7 +30,9 @@ class Migration(migrations.Migration):
             name="words",
             field=models.GeneratedField(
                 db_persist=True,
-                expression=messaging.models.words.Words("name", "note"),
+                expression=messaging.models.words.Words(
+                    "name", "note", messaging.models.words.Joined("name")
+                ),
                 output_field=django.contrib.postgres.search.SearchVectorField(),
             ),
         ),

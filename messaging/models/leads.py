@@ -5,7 +5,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from messaging.models.words import WithoutWords, words_of
+from messaging.models.words import Joined, WithoutWords, words_of
 
 
 class Lead(models.Model):
@@ -26,7 +26,7 @@ class Lead(models.Model):
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
-    words = words_of("name", "note")
+    words = words_of("name", "note", Joined("name"))
 
     objects = WithoutWords()
 

@@ -18,7 +18,7 @@ BETWEEN = (
     r"\ufe00-\ufe0f\U0001f000-\U0001faff]+"
 )
 LIGATURES = {"œ": "oe", "æ": "ae", "ß": "ss"}
-STEMS = ("french", "english")
+INSIDE_NAMES = "'’-"
 
 
 def _folding(text: str) -> str:
@@ -29,10 +29,21 @@ def _folding(text: str) -> str:
     return f"regexp_replace({small}, '{BETWEEN}', ' ', 'g')"
 
 
+def _lowering(text: str) -> str:
+    small = f"lower(normalize(left({text}, {LONGEST_INDEXED}), NFKC))"
+    return f"regexp_replace({small}, '{BETWEEN}', ' ', 'g')"
+
+
 def _words(text: str) -> str:
-    configurations = ("simple", *STEMS)
-    parts = (f"to_tsvector('{each}'::regconfig, {_folding(text)})" for each in configurations)
-    return f"strip({' || '.join(parts)})"
+    # Only with its accents has "livrées" the stem of "livrer".
+    parts = (
+        ("simple", _folding),
+        ("french", _lowering),
+        ("french", _folding),
+        ("english", _folding),
+    )
+    vectors = (f"to_tsvector('{each}'::regconfig, {form(text)})" for each, form in parts)
+    return f"strip({' || '.join(vectors)})"
 
 
 class Words(Func):
@@ -43,7 +54,14 @@ class Words(Func):
     output_field = SearchVectorField()
 
 
-def words_of(*columns: str) -> models.GeneratedField:
+class Joined(Func):
+    """A name without what stands inside it: N'Diaye is also looked for as Ndiaye."""
+
+    template = f"translate(%(expressions)s, '{INSIDE_NAMES.replace(chr(39), chr(39) * 2)}', '')"
+    output_field = models.TextField()
+
+
+def words_of(*columns: str | Func) -> models.GeneratedField:
     """A column that follows these text columns by itself, edits and deletions included."""
     return models.GeneratedField(
         expression=Words(*columns), output_field=SearchVectorField(), db_persist=True
