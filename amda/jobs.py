@@ -15,6 +15,7 @@ def on_app_ready(app: Any) -> None:
     again = RetryStrategy(max_attempts=10, wait=5)
     patiently = RetryStrategy(max_attempts=50, wait=20)
     app.task(name="amda.drain_inbox", queue="inbox")(tasks.drain_inbox)
+    app.task(name="amda.take_out", queue="inbox", retry=patiently)(tasks.take_out)
     app.task(name="amda.drain_outbox", queue="outbox", retry=again)(tasks.drain_outbox)
     app.task(name="amda.fetch_media", queue="media", retry=again)(tasks.fetch_media)
     app.task(name="amda.discard_files", queue="media", retry=patiently)(tasks.discard_files)

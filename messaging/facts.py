@@ -105,6 +105,10 @@ KINDS = {
     events.Deleted: "deleted",
     events.Edited: "edited",
     events.Reacted: "reaction",
+    events.ConsentChanged: "consent",
+    events.NumberChanged: "number",
+    events.TemplateChanged: "template",
+    events.Problem: "problem",
     events.Ignored: "ignored",
     events.Unlisted: "unlisted",
 }
@@ -116,6 +120,10 @@ def _detail(event: events.Event) -> str:
             return f"{event.error_code} {event.error_detail}".strip()
         case events.InstanceChanged() | events.Ignored():
             return event.reason
-        case events.Unlisted():
+        case events.Problem():
+            return f"{event.code} {event.detail}".strip()
+        case events.Unlisted() | events.TemplateChanged():
             return event.name
+        case events.ConsentChanged():
+            return "opted out" if event.opted_out else "opted in"
     return ""

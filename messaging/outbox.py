@@ -10,7 +10,7 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from messaging import addressing, delivering, media, realtime, statuses
+from messaging import addressing, delivering, media, optouts, realtime, sniffing, statuses
 from messaging.events import Kind
 from messaging.models import Conversation, Message, MessageFile
 from messaging.providers import get as provider_of
@@ -53,7 +53,9 @@ def queue(
     now = now or timezone.now()
     body = _checked_text(text, may_be_empty=bool(files))
     instance = _instance(conversation.instance_id)
+    _require_fits(body, instance)
     limits.require_may_send(current_number())
+    _require_consent(conversation)
     known = Message.objects.filter(reference=reference).first() if reference and files else None
     if known is not None:
         return known
@@ -113,6 +115,7 @@ def open_conversation(lead, instance: ProviderInstance, peer: str) -> Conversati
 def retry(message: Message) -> Message:
     """Queue a failed message again, at a person's wish; anything else is left as it is."""
     limits.require_may_send(current_number())
+    _require_consent(message.conversation)
     with transaction.atomic():
         moved = Message.objects.filter(pk=message.pk, status=Message.Status.FAILED).update(
             status=Message.Status.QUEUED,
@@ -156,6 +159,27 @@ def _instance(instance_id: int) -> ProviderInstance:
     return instance
 
 
+def _require_consent(conversation: Conversation) -> None:
+    identity = optouts.of(conversation)
+    if identity is not None:
+        raise Refused(optouts.CODE, optouts.why_refused(identity.kind))
+
+
+def _require_fits(body: str, instance: ProviderInstance) -> None:
+    limit = provider_of(instance.provider).longest_text
+    if len(body) > limit:
+        raise _too_long(body, limit)
+
+
+def _too_long(body: str, limit: int) -> Refused:
+    return Refused(
+        "text_too_long",
+        _("The text has %(length)d characters; %(limit)d are allowed.")
+        % {"length": len(body), "limit": limit},
+        "text",
+    )
+
+
 def _recipient(to: str, lead, instance: ProviderInstance) -> addressing.Address:
     if to:
         country = directory.tenant_numbered(current_number()).default_country
@@ -196,12 +220,7 @@ def _checked_text(text: str, *, may_be_empty: bool = False) -> str:
     if not body and not may_be_empty:
         raise Refused("text_empty", _("Write something first."), "text")
     if len(body) > LONGEST_TEXT:
-        raise Refused(
-            "text_too_long",
-            _("The text has %(length)d characters; %(limit)d are allowed.")
-            % {"length": len(body), "limit": LONGEST_TEXT},
-            "text",
-        )
+        raise _too_long(body, LONGEST_TEXT)
     try:
         body.encode()
     except UnicodeEncodeError as exc:
@@ -222,7 +241,18 @@ def _checked_files(files: Sequence[MessageFile], instance: ProviderInstance) -> 
     file = files[0]
     if file.state != MessageFile.State.STORED or file.message_id is not None:
         raise Refused("file_gone", _("This file is no longer there. Please add it again."), "files")
+    _require_size(file, provider_of(instance.provider).largest_file)
     return Kind(file.kind)
+
+
+def _require_size(file: MessageFile, limit: int) -> None:
+    if (file.size or 0) > limit:
+        raise Refused(
+            "file_too_large",
+            _("This file is too large for this number: %(limit)d MB are allowed.")
+            % {"limit": limit // sniffing.MEGABYTE},
+            "files",
+        )
 
 
 def _attach(files: Sequence[MessageFile], message: Message) -> None:

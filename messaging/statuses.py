@@ -1,6 +1,7 @@
 """How far a message of ours got: forward only, whatever order the news come in."""
 
 from messaging.models import Conversation, Message
+from messaging.providers import get as provider_of
 
 Status = Message.Status
 
@@ -25,7 +26,8 @@ def apply(message: Message, status: str, code: str = "", detail: str = "") -> bo
         return False
     message.status = Status.FAILED
     message.error_code, message.error_detail = code[:60], detail[:500]
-    message.save(update_fields=["status", "error_code", "error_detail"])
+    message.error_blame = provider_of(message.provider).blame_of(code) if code else ""
+    message.save(update_fields=["status", "error_code", "error_detail", "error_blame"])
     mirror(message)
     return True
 

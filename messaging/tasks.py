@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 
+from django.db import transaction
 from django.utils import timezone
 
-from messaging import delivering, inbox, media
+from messaging import delivering, erasing, inbox, media
 from tenants import context, directory, orders
 from tenants.accounts.models import RememberedWrite
 from tenants.models import Tenant
@@ -46,6 +47,18 @@ def discard_files(tenant: int, paths: list[str]) -> None:
         return
     with context.entered(found):
         media.discard(paths)
+
+
+def take_out(tenant: int, instance: int, messages: list[str]) -> None:
+    """Take what was withdrawn or edited out of every place it was copied to."""
+    try:
+        found = directory.tenant_numbered(tenant)
+    except Tenant.DoesNotExist:
+        return
+    with context.entered(found):
+        for external_id in messages:
+            with transaction.atomic():
+                erasing.take_out(tenant, instance, external_id)
 
 
 def forget_old(timestamp: int) -> None:

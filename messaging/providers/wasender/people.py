@@ -8,8 +8,7 @@ number. Wasender adds `cleanedSenderPn`, the digits with or without `+`, and rec
 from typing import Any
 
 from messaging.events import Person
-
-from .payloads import first_text, text
+from messaging.providers.reading import first_text, text
 
 _LONGEST_ADDRESS = 64
 
