@@ -96,18 +96,17 @@ def conversations(
 ) -> Page:
     """A page of the inbox, newest first."""
     rows = matching(user, filters).filter(last_message_at__isnull=False)
-    return _page(rows, "last_message_at", after, size)
+    return Page(*_page(rows, "last_message_at", after, size))
 
 
 def messages(conversation: Conversation, before: Cursor | None = None, size: int = PAGE) -> Page:
     """A page of a conversation, newest first; `before` goes back in time."""
-    return _page(_messages(conversation), "sent_at", before, size)
+    return Page(*_page(_messages(conversation), "sent_at", before, size))
 
 
 def newest(conversation: Conversation, before: Cursor | None = None, size: int = PAGE) -> Stretch:
     """The end of a conversation, or what stands before a cursor."""
-    page = messages(conversation, before, size)
-    return Stretch(page.rows, older=page.next)
+    return Stretch(*_page(_messages(conversation), "sent_at", before, size))
 
 
 def newer(conversation: Conversation, after: Cursor, size: int = PAGE) -> Stretch:
@@ -121,9 +120,9 @@ def newer(conversation: Conversation, after: Cursor, size: int = PAGE) -> Stretc
 def around(conversation: Conversation, place: Cursor, size: int = AROUND) -> Stretch:
     """What stands on both sides of a place; the message at the place is on the older side."""
     just_after = Cursor(place.at, place.id + 1)
-    before = messages(conversation, just_after, size)
+    before = newest(conversation, just_after, size)
     after = newer(conversation, place, size)
-    return Stretch([*after.rows, *before.rows], older=before.next, newer=after.newer)
+    return Stretch([*after.rows, *before.rows], older=before.older, newer=after.newer)
 
 
 def first_unread(conversation: Conversation, known: Sequence[Message]) -> Message | None:
@@ -187,13 +186,15 @@ def _messages(conversation: Conversation) -> QuerySet[Message]:
     return conversation.messages.select_related("by").prefetch_related("files")
 
 
-def _page(rows: QuerySet, time: str, cursor: Cursor | None, size: int) -> Page:
+def _page(
+    rows: QuerySet, time: str, cursor: Cursor | None, size: int
+) -> tuple[list[Any], Cursor | None]:
     rows = rows.order_by(F(time).desc(), F("id").desc())
     if cursor:
         rows = rows.filter(_beyond(time, cursor, "lt"))
     found = list(rows[: size + 1])
     last = found[size - 1] if len(found) > size else None
-    return Page(found[:size], Cursor(getattr(last, time), last.pk) if last else None)
+    return found[:size], Cursor(getattr(last, time), last.pk) if last else None
 
 
 def _beyond(time: str, cursor: Cursor, way: str) -> Q:

@@ -37,5 +37,6 @@ export function withFilters(changes) {
     if (value && !(name === "view" && value === "all")) asked.set(name, value);
     else asked.delete(name);
   }
-  return new URL(`${location.pathname}?${asked}`, location.href);
+  const text = String(asked);
+  return new URL(text ? `?${text}` : location.pathname, location.href);
 }
