@@ -1,7 +1,7 @@
 """The inbox and the pieces of it that an open page asks for again."""
 
 from django.http import HttpResponse, HttpResponseBadRequest
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from messaging import conversing, queries, searching
@@ -34,6 +34,8 @@ def conversation(request, pk: int):
     """The same page with a conversation open: an address to send to a colleague."""
     known = showing.numbers(request.tenant)
     opened = _opened(request, pk, known)
+    if opened["conversation"].pk != pk:
+        return redirect("messaging:conversation", opened["conversation"].pk)
     context = {**opened, **_listed(request, known), "section": "inbox"}
     return render(request, "inbox/inbox.html", context)
 
@@ -65,7 +67,7 @@ def row(request, pk: int):
     """One conversation's row; 204 where it does not belong into the list."""
     found = conversation_or_404(request, pk)
     filters = Filters.read(request.GET)
-    if not _belongs(request.user, found, filters):
+    if found.pk != pk or not _belongs(request.user, found, filters):
         return tell_unread(HttpResponse(status=204), request.user)
     context = {
         "each": found,

@@ -16,7 +16,7 @@ WHERE message.id = conversation.last_message_id
 
 class Migration(migrations.Migration):
 
-    dependencies = [("messaging", "0003_consent")]
+    dependencies = [("messaging", "0004_one_person")]
 
     operations = [
         migrations.AddField(
