@@ -24,19 +24,17 @@ MOST_MESSAGES = 200
 @page(Action.READ)
 def inbox(request):
     """The list, with no conversation open."""
-    known = showing.numbers(request.tenant)
-    return render(request, "inbox/inbox.html", {**_listed(request, known), "section": "inbox"})
+    return render(request, "inbox/inbox.html", {**_listed(request), "section": "inbox"})
 
 
 @require_GET
 @page(Action.READ)
 def conversation(request, pk: int):
     """The same page with a conversation open: an address to send to a colleague."""
-    known = showing.numbers(request.tenant)
-    opened = _opened(request, pk, known)
+    opened = _opened(request, pk)
     if opened["conversation"].pk != pk:
         return redirect("messaging:conversation", opened["conversation"].pk)
-    context = {**opened, **_listed(request, known), "section": "inbox"}
+    context = {**opened, **_listed(request), "section": "inbox"}
     return render(request, "inbox/inbox.html", context)
 
 
@@ -44,7 +42,7 @@ def conversation(request, pk: int):
 @page(Action.READ)
 def pane(request, pk: int):
     """A conversation alone, to be put into the open page."""
-    opened = _opened(request, pk, showing.numbers(request.tenant))
+    opened = _opened(request, pk)
     context = {**opened, "filters": Filters.read(request.GET)}
     return tell_unread(render(request, "inbox/pane.html", context), request.user)
 
@@ -54,7 +52,7 @@ def pane(request, pk: int):
 def rows(request):
     """A page of the list: the first one, or the one after a cursor."""
     try:
-        context = _listed(request, showing.numbers(request.tenant), request.GET.get("after"))
+        context = _listed(request, request.GET.get("after"))
     except ValueError:
         return HttpResponseBadRequest("after")
     template = "inbox/results.html" if context["filters"].text else "inbox/rows.html"
@@ -72,7 +70,7 @@ def row(request, pk: int):
     context = {
         "each": found,
         "filters": filters,
-        "numbers": showing.numbers(request.tenant),
+        "numbers": showing.numbers(request),
     }
     return tell_unread(render(request, "inbox/row.html", context), request.user)
 
@@ -118,7 +116,7 @@ def filtering(request):
     """The choices of a filter: the tenant's numbers and its people."""
     context = {
         "filters": Filters.read(request.GET),
-        "numbers": showing.numbers(request.tenant),
+        "numbers": showing.numbers(request),
         "team": User.objects.filter(is_active=True).order_by("name", "email"),
     }
     return render(request, "inbox/filter.html", context)
@@ -139,11 +137,11 @@ def read(request, pk: int):
     return tell_unread(HttpResponse(status=204), request.user)
 
 
-def _opened(request, pk: int, numbers: dict) -> dict:
+def _opened(request, pk: int) -> dict:
     found = conversation_or_404(request, pk)
     stretch, place = _where_to_begin(request, found)
     _mark_read(request, found)
-    return {**showing.pane(request, found, stretch, numbers), **place}
+    return {**showing.pane(request, found, stretch), **place}
 
 
 def _where_to_begin(request, found: Conversation) -> tuple[queries.Stretch, dict]:
@@ -167,11 +165,11 @@ def _mark_read(request, found: Conversation) -> None:
         conversing.mark_read(found)
 
 
-def _listed(request, numbers: dict, after: str | None = None) -> dict:
+def _listed(request, after: str | None = None) -> dict:
     filters = Filters.read(request.GET)
     context = {
         "filters": filters,
-        "numbers": numbers,
+        "numbers": showing.numbers(request),
         "person": _person(filters),
         "is_first_page": not after,
     }

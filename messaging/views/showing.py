@@ -74,24 +74,27 @@ def bubble(message: Message) -> Bubble:
     return bubbles(message.conversation, [message])[0]
 
 
-def numbers(tenant) -> dict[int, ProviderInstance]:
-    """The tenant's numbers by id, in the order they were connected."""
-    return {each.pk: each for each in ProviderInstance.objects.of(tenant).order_by("pk")}
+def numbers(request) -> dict[int, ProviderInstance]:
+    """The tenant's numbers by id, in the order they were connected; looked up once a request."""
+    if not hasattr(request, "numbers"):
+        rows = ProviderInstance.objects.of(request.tenant).order_by("pk")
+        request.numbers = {each.pk: each for each in rows}
+    return request.numbers
 
 
-def pane(request, conversation: Conversation, shown: Stretch, known=None) -> dict[str, Any]:
+def pane(request, conversation: Conversation, shown: Stretch) -> dict[str, Any]:
     """What an open conversation shows."""
     return {
-        **head(request, conversation, known),
+        **head(request, conversation),
         "bubbles": bubbles(conversation, shown.rows),
         "older": shown.older,
         "newer": shown.newer,
     }
 
 
-def head(request, conversation: Conversation, known=None) -> dict[str, Any]:
+def head(request, conversation: Conversation) -> dict[str, Any]:
     """What stands above a conversation, and whether one can answer below it."""
-    known = numbers(request.tenant) if known is None else known
+    known = numbers(request)
     number = known.get(conversation.instance_id)
     provider = provider_of(conversation.provider)
     return {
