@@ -153,4 +153,4 @@ def _answer(request, alert: Alert, code: int = status.HTTP_200_OK) -> Response:
 
 
 def _context(request) -> dict[str, Any]:
-    return {"request": request, "numbers": numbers(request.tenant)}
+    return {"request": request, "numbers": numbers(request)}
