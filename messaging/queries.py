@@ -82,7 +82,9 @@ def messages(conversation: Conversation, before: Cursor | None = None, size: int
     return _page(rows, "sent_at", before, size)
 
 
-def leads(after: int | None = None, size: int = PAGE, text: str = "") -> Page:
+def leads(
+    after: int | None = None, size: int = PAGE, text: str = "", *, only_unknown: bool = False
+) -> Page:
     """A page of leads, newest first; `after` is the last id seen."""
     rows = Lead.objects.filter(merged_into=None).select_related("owner")
     rows = rows.prefetch_related("identities").order_by("-id")
@@ -90,6 +92,8 @@ def leads(after: int | None = None, size: int = PAGE, text: str = "") -> Page:
         rows = rows.filter(
             Q(name__icontains=text) | Q(identities__value__icontains=text)
         ).distinct()
+    if only_unknown:
+        rows = rows.filter(recognised_at=None)
     if after is not None:
         rows = rows.filter(id__lt=after)
     found = list(rows[: size + 1])

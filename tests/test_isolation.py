@@ -25,7 +25,7 @@ from django.urls import include, path
 from django.utils import timezone
 
 import messaging.forms
-from messaging import realtime
+from messaging import merging, realtime
 from messaging.models import Conversation, Lead, Message
 from tenants import context, directory, onboarding
 from tenants import secrets as sealing
@@ -260,12 +260,18 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         "instance": instance.pk,
         "job": 1,
         "lead": conversation.lead_id,
+        "merge": _plant_merge(tenant, conversation.lead),
         "message": message.pk,
         "nowhere": "nowhere",
         "reference": str(message.reference),
         "tenant": tenant.pk,
         "user": owner.pk,
     }
+
+
+def _plant_merge(tenant: Tenant, kept: Lead) -> int:
+    with context.entered(tenant):
+        return merging.merge(kept, Lead.objects.create(name="Namesake")).pk
 
 
 def _plant_delivery(tenant: Tenant, instance: ProviderInstance) -> int:

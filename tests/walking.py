@@ -44,6 +44,7 @@ PK_AFTER = {
     "conversations": "conversation",
     "messages": "message",
     "leads": "lead",
+    "merges": "merge",
 }
 # What both tenants have under the same ids where ids coincide.
 CONTENT_KINDS = ("conversation", "lead", "message", "user")
@@ -72,13 +73,16 @@ FIELDS: dict[str, str | None] = {
     "lead": "lead",
     "name": None,
     "note": None,
+    "other": "lead",
     "owner": "user",
     "password": None,
     "phone": None,
     "reference": "reference",
+    "recognised": None,
     "refresh": None,
     "reply_to": "external_id",
     "state": None,
+    "stays": "lead",
     "subject": None,
     "text": None,
     # An address in the API; on the page that assigns, a colleague's id.

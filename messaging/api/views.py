@@ -195,7 +195,12 @@ class LeadsView(ApiView):
     )
     def get(self, request):
         wanted = asked(shapes.LeadsAsked, request.query_params)
-        found = queries.leads(wanted.get("after"), wanted["limit"], wanted.get("text", ""))
+        found = queries.leads(
+            wanted.get("after"),
+            wanted["limit"],
+            wanted.get("text", ""),
+            only_unknown=wanted["unknown"],
+        )
         return page(request, shapes.LeadOut(found.rows, many=True).data, "after", found.next)
 
     @extend_schema(
@@ -243,6 +248,8 @@ class LeadView(ApiView):
         wanted = asked(shapes.LeadChange, request.data)
         if "owner" in wanted:
             wanted["owner"] = _colleague(wanted["owner"], "owner")
+        known = wanted.pop("recognised", bool(wanted) or lead.recognised_at is not None)
+        wanted["recognised_at"] = (lead.recognised_at or timezone.now()) if known else None
         for name, value in wanted.items():
             setattr(lead, name, value)
         lead.save(update_fields=[*wanted, "updated_at"])
