@@ -248,8 +248,9 @@ class LeadView(ApiView):
         wanted = asked(shapes.LeadChange, request.data)
         if "owner" in wanted:
             wanted["owner"] = _colleague(wanted["owner"], "owner")
-        known = wanted.pop("recognised", bool(wanted) or lead.recognised_at is not None)
-        wanted["recognised_at"] = (lead.recognised_at or timezone.now()) if known else None
+        if "recognised" in wanted:
+            known_since = lead.recognised_at or timezone.now()
+            wanted["recognised_at"] = known_since if wanted.pop("recognised") else None
         for name, value in wanted.items():
             setattr(lead, name, value)
         lead.save(update_fields=[*wanted, "updated_at"])
