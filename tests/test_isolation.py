@@ -280,7 +280,7 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         "instance": instance.pk,
         "job": 1,
         "lead": conversation.lead_id,
-        "merge": _plant_merge(tenant, conversation.lead),
+        "merge": _plant_merge(tenant, conversation.lead_id),
         "message": message.pk,
         "nowhere": "nowhere",
         "reference": str(message.reference),
@@ -289,9 +289,9 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
     }
 
 
-def _plant_merge(tenant: Tenant, kept: Lead) -> int:
+def _plant_merge(tenant: Tenant, kept: int) -> int:
     with context.entered(tenant):
-        return merging.merge(kept, Lead.objects.create(name="Namesake")).pk
+        return merging.merge(Lead.objects.get(pk=kept), Lead.objects.create(name="Namesake")).pk
 
 
 def _plant_delivery(tenant: Tenant, instance: ProviderInstance) -> int:

@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from messaging import merging, queries
+from messaging import merging, searching
 from messaging.forms import MergeForm
 from messaging.models import Lead, LeadMerge
 from messaging.templatetags.saying import lead_named
@@ -60,7 +60,7 @@ def undo(request, pk: int):
 
 def _search(request, lead: Lead, form: MergeForm) -> dict:
     text = request.GET.get("q", "").strip()[:100]
-    found = queries.leads(text=text, size=MOST_FOUND + 1).rows if text else []
+    found = searching.leads(text, size=MOST_FOUND + 1).rows if text else []
     others = [each for each in found if each.pk != lead.pk][:MOST_FOUND]
     return {**_base(lead), "text": text, "found": others, "problem": form.problem()}
 
