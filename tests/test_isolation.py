@@ -27,7 +27,7 @@ from django.utils import timezone
 import messaging.forms
 import tenants.accounts.forms
 from alerts import resolving
-from messaging import followups, links, realtime
+from messaging import followups, links, merging, realtime
 from messaging.models import Conversation, Lead, Message, MessageFile
 from tenants import context, directory, onboarding
 from tenants import secrets as sealing
@@ -285,6 +285,7 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         "instance": instance.pk,
         "job": 1,
         "lead": conversation.lead_id,
+        "merge": _plant_merge(tenant, conversation.lead_id),
         "message": message.pk,
         "nowhere": "nowhere",
         "reference": str(message.reference),
@@ -301,6 +302,11 @@ def _plant_alert(lead: Lead, text: str):
         type="By hand", severity="high", message=text, action={}, lead=lead, by=None, now=now
     )
     return alert, follow_up
+
+
+def _plant_merge(tenant: Tenant, kept: int) -> int:
+    with context.entered(tenant):
+        return merging.merge(Lead.objects.get(pk=kept), Lead.objects.create(name="Namesake")).pk
 
 
 def _plant_delivery(tenant: Tenant, instance: ProviderInstance) -> int:

@@ -195,7 +195,12 @@ class LeadsView(ApiView):
     )
     def get(self, request):
         wanted = asked(shapes.LeadsAsked, request.query_params)
-        found = searching.leads(wanted.get("text", ""), wanted.get("after"), wanted["limit"])
+        found = searching.leads(
+            wanted.get("text", ""),
+            wanted.get("after"),
+            wanted["limit"],
+            only_unknown=wanted["unknown"],
+        )
         return page(request, shapes.LeadOut(found.rows, many=True).data, "after", found.next)
 
     @extend_schema(
@@ -244,6 +249,9 @@ class LeadView(ApiView):
         if "owner" in wanted:
             owner = _colleague(wanted.pop("owner"), "owner")
             handling.give(lead, to=owner, by=request.user, now=timezone.now())
+        if "recognised" in wanted:
+            known_since = lead.recognised_at or timezone.now()
+            wanted["recognised_at"] = known_since if wanted.pop("recognised") else None
         for name, value in wanted.items():
             setattr(lead, name, value)
         lead.save(update_fields=[*wanted, "updated_at"])
