@@ -11,6 +11,7 @@ urlpatterns = [
     path("team/", include("tenants.accounts.team_urls")),
     path("api/", include("amda.urls_api")),
     path("language/", language.change, name="set_language"),
+    path("", include("alerts.urls")),
     path("", include("messaging.urls")),
 ]
 

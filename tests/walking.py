@@ -69,6 +69,8 @@ PARAMETERS = {
     "content_type_id": "content_type",
     "url": "nowhere",
     "name": "nowhere",
+    "type": "nowhere",
+    "fold": "nowhere",
 }
 # What the admin's `object_id` is, by the model whose page it is.
 OBJECTS = {
@@ -107,6 +109,7 @@ FIELDS: dict[str, str | None] = {
     "refresh": None,
     "reply_to": "external_id",
     "severity": None,
+    "stage": None,
     "role": None,
     "state": None,
     "status": None,

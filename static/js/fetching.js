@@ -17,6 +17,7 @@ export async function fetchPiece(url, { method = "GET", body } = {}) {
     const html = response.status === 204 ? "" : await response.text();
     if (response.status === 401) document.dispatchEvent(new CustomEvent(SIGNED_OUT));
     tellUnread(response.headers.get("X-Unread"));
+    tellAlerts(response.headers.get("X-Alerts"));
     return { ok: response.ok, status: response.status, html };
   } catch {
     return { ok: false, status: 0, html: "" };
@@ -39,4 +40,9 @@ export function fill(element, html) {
 function tellUnread(count) {
   if (count === null) return;
   document.dispatchEvent(new CustomEvent("unread", { detail: Number(count) }));
+}
+
+function tellAlerts(count) {
+  if (count === null) return;
+  document.dispatchEvent(new CustomEvent("alerts-count", { detail: Number(count) }));
 }

@@ -1,5 +1,6 @@
 // Starts what every page of the team has.
 
+import * as alerts from "./alerts.js";
 import * as dialogs from "./dialogs.js";
 import { fetchPiece, SIGNED_OUT } from "./fetching.js";
 import * as inbox from "./inbox.js";
@@ -21,6 +22,7 @@ toasts.begin();
 dialogs.begin();
 panel.begin();
 keys.begin();
+alerts.begin();
 menus();
 document.addEventListener("unread", (event) => showUnread(event.detail));
 document.addEventListener("titled", (event) => {
@@ -35,13 +37,20 @@ if (inbox.isHere()) inbox.begin();
 keepLive({
   path: document.body.dataset.livePath,
   onEvent: changed,
-  onStale: () => (inbox.isHere() ? inbox.refreshAll() : fetchPiece("/unread/")),
+  onStale: stale,
   onState: showState,
 });
 setInterval(refreshTimes, TIMES_MS);
 setTimeout(() => document.getElementById("live-state").setAttribute("data-shown", ""), QUIET_MS);
 
+function stale() {
+  alerts.refresh();
+  if (inbox.isHere()) inbox.refreshAll();
+  else fetchPiece("/unread/");
+}
+
 function changed(event) {
+  if (event.kind === "alerts") return alerts.heard(event);
   if (inbox.isHere()) inbox.changed(event);
   else fetchPiece("/unread/");
 }
