@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Case, Count, Max, Min, Q, QuerySet, TextField, Value, When
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Coalesce
 from django.utils.translation import ngettext
 
 from alerts import queries, wording
@@ -95,13 +95,14 @@ def _by_lead(rows, numbers) -> list[Card]:
 def _fold_key():
     return Case(
         When(NEVER_CONTACTED, then=Value(NEVER)),
-        default=Cast("batch", TextField()),
+        # Never NULL, which would be neither in a fold nor outside of it.
+        default=Coalesce(Cast("batch", TextField()), Value("")),
         output_field=TextField(),
     )
 
 
 def _folds(rows: QuerySet[Alert]) -> list[dict]:
-    found = rows.order_by().annotate(fold=_fold_key()).filter(fold__isnull=False)
+    found = rows.order_by().annotate(fold=_fold_key()).exclude(fold="")
     grouped = found.values("type", "fold").annotate(
         count=Count("id"), worst=Max("level"), since=Min("opened_at")
     )

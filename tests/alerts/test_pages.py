@@ -166,9 +166,11 @@ def test_five_never_contacted_leads_are_one_card_that_writes_to_those_chosen(bro
     Lead.objects.update(created_at=now - timedelta(days=8))
     evaluate.sweep(inside, now=now)
 
+    Alert.objects.create(type="NoContact7d", severity="low", message="À part")
     page = _said(browser("get", "/dashboard/"))
     address = "/alerts/folds/NoContact7d/never/"
     assert address in page
+    assert "À part" in page
     listed = _said(browser("get", address))
     chosen = Alert.objects.filter(type="NoContact7d", lead__in=leads[:2])
     browser(
