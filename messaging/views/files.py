@@ -98,7 +98,7 @@ def content(request, token: str):
             raise Http404("another tenant's link")
         return _answer(request, _of_ticket(ticket, request.user), ticket.is_preview)
     if not (settings.MEDIA_CDN_URL or ticket.is_for_provider):
-        raise Http404("only providers and a delivery network ask at the public host")
+        raise Http404("only a delivery network and providers ask at the public host")
     try:
         tenant = directory.tenant_numbered(ticket.tenant)
     except Tenant.DoesNotExist as exc:
