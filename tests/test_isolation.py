@@ -28,6 +28,7 @@ import alerts.forms
 import messaging.forms
 import tenants.accounts.forms
 from alerts import resolving
+from alerts.models import Alert
 from messaging import followups, links, merging, realtime
 from messaging.models import Conversation, Lead, Message, MessageFile
 from tenants import context, directory, onboarding
@@ -272,6 +273,8 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         known = KnownSession.objects.create(user=owner, user_agent=f"{name} browser")
     return {
         "alert": alert.pk,
+        "alert_fold": "never",
+        "alert_type": "NoContact7d",
         "app_label": "tenants",
         "authenticator": authenticator.pk,
         "file": file.pk,
@@ -302,6 +305,9 @@ def _plant_alert(lead: Lead, text: str):
     alert = resolving.make(
         type="By hand", severity="high", message=text, action={}, lead=lead, by=None, now=now
     )
+    # One that was never contacted, which the page of a folded card lists.
+    never = {"last_in_at": None, "last_out_at": None}
+    Alert.objects.create(type="NoContact7d", lead=lead, is_manual=False, facts=never)
     return alert, follow_up
 
 

@@ -72,8 +72,8 @@ PARAMETERS = {
     "content_type_id": "content_type",
     "url": "nowhere",
     "name": "nowhere",
-    "type": "nowhere",
-    "fold": "nowhere",
+    "type": "alert_type",
+    "fold": "alert_fold",
     # A good one lets whoever has it speak for one address, whoever they are: its own test.
     "ticket": "nowhere",
 }
