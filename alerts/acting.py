@@ -1,17 +1,26 @@
 """The step an alert proposes, taken: each ends in a row that the lead's history shows."""
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from alerts import evaluate, resolving
+from alerts import evaluate, resolving, wording
 from alerts.models import Alert
-from messaging import activities, followups, handling, outbox
+from alerts.rules import CHECK_NUMBER, NEXT_STEPS
+from messaging import activities, connecting, followups, handling, outbox
 from messaging.models import Activity, Conversation, FollowUp, Lead, Message, Stage
-from tenants.models import Tenant
+from tenants.models import ProviderInstance, Tenant
 
 
 class NothingToDo(Exception):
     """What the step is about is not there any more."""
+
+
+def can(alert: Alert, action: str) -> bool:
+    """Whether this step can be taken here; one that a program thought of is only shown."""
+    if action == CHECK_NUMBER:
+        return alert.subject_kind == Alert.Subject.INSTANCE
+    return action in NEXT_STEPS and alert.lead_id is not None
 
 
 @dataclass(frozen=True)
@@ -31,26 +40,27 @@ class Doing:
 
     def done(self) -> None:
         """The step is taken: note that, and look again whether the alert is still true."""
-        resolving.acted(self.alert, now=self.now)
+        resolving.acted(self.alert, by=self.by, now=self.now)
         if self.alert.lead_id:
             evaluate.leads(self.tenant, [self.alert.lead_id], now=self.now)
+        elif self.alert.subject_kind == Alert.Subject.INSTANCE:
+            evaluate.instances(self.tenant, now=self.now)
 
 
-def write(doing: Doing, text: str, reference=None) -> Message:
-    """Queue a message to the lead, where it last wrote or on the tenant's only number."""
-    message = write_to(doing.lead, text, by=doing.by, reference=reference)
+def write(
+    doing: Doing, text: str, reference: uuid.UUID | None = None, instance: int | None = None
+) -> Message:
+    """Queue a message to the lead: where it last wrote, else from the number that is chosen."""
+    medium = wording.suggested_action(doing.alert)["channel"]
+    conversation = last_conversation(doing.lead, medium)
+    facts = {"origin": Message.Origin.PERSON, "by": doing.by, "reference": reference}
+    if conversation is None:
+        message = outbox.start("", text, lead=doing.lead, instance_id=instance, **facts)
+    else:
+        message = outbox.queue(conversation, text, **facts)
     activities.keep([message.pk], now=doing.now)
     doing.done()
     return message
-
-
-def write_to(lead: Lead, text: str, *, by, reference=None) -> Message:
-    """Queue a message to a lead on the conversation it last used, or a new one."""
-    conversation = last_conversation(lead)
-    origin = Message.Origin.PERSON
-    if conversation is None:
-        return outbox.start("", text, origin=origin, lead=lead, by=by, reference=reference)
-    return outbox.queue(conversation, text, origin=origin, by=by, reference=reference)
 
 
 def log_call(doing: Doing, status: str, note: str) -> Activity:
@@ -115,10 +125,19 @@ def send_again(doing: Doing) -> Message:
     return message
 
 
-def last_conversation(lead: Lead) -> Conversation | None:
-    """Where something was last said with a lead."""
-    return (
-        Conversation.objects.filter(lead=lead, folded_into=None, last_message_at__isnull=False)
-        .order_by("-last_message_at", "-id")
-        .first()
-    )
+def check_number(doing: Doing) -> ProviderInstance:
+    """Ask the provider how the number is now."""
+    mine = ProviderInstance.objects.of(doing.tenant)
+    instance = mine.filter(pk=doing.alert.subject_id).first()
+    if instance is None:
+        raise NothingToDo
+    connecting.probe(instance)
+    doing.done()
+    return instance
+
+
+def last_conversation(lead: Lead, medium: str = "") -> Conversation | None:
+    """Where something was last said with a lead, on this medium where there was anything."""
+    said = Conversation.objects.filter(lead=lead, folded_into=None, last_message_at__isnull=False)
+    latest = said.order_by("-last_message_at", "-id")
+    return (latest.filter(medium=medium).first() if medium else None) or latest.first()

@@ -8,7 +8,7 @@ from django.db.models import Case, Count, Max, Min, Q, QuerySet, TextField, Valu
 from django.db.models.functions import Cast, Coalesce
 from django.utils.translation import ngettext
 
-from alerts import queries, wording
+from alerts import acting, queries, wording
 from alerts.models import LEVELS, Alert
 from alerts.queries import Wanted
 from alerts.rules import FOLD_FROM
@@ -44,6 +44,11 @@ class Card:
     def key(self) -> str:
         """What tells a page that it is still the same card."""
         return f"fold-{self.type}-{self.fold}" if self.fold else f"alert-{self.alert.pk}"
+
+    @property
+    def can_act(self) -> bool:
+        """Whether its next step is a button; else it is only said."""
+        return self.alert is not None and acting.can(self.alert, self.action["action"])
 
     @property
     def order(self):

@@ -1,12 +1,22 @@
 """What people type when they take an alert's next step, or say when alerts begin."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from alerts.models import Severity
+from alerts.rules import NEXT_STEPS
 from messaging.forms import LONGEST_NOTE
 from messaging.models import Activity, Stage
 from messaging.outbox import LONGEST_TEXT
+from messaging.templatetags.saying import called
 from tenants.accounts.models import User
+from tenants.models import ProviderInstance
+
+LONGEST_MESSAGE = 1_000
+FLAGGED_WITH = ("message", "call", "plan")
 
 
 class WriteForm(forms.Form):
@@ -19,6 +29,41 @@ class WriteForm(forms.Form):
         error_messages={"required": _("Write something first.")},
     )
     reference = forms.UUIDField(required=False, widget=forms.HiddenInput)
+    instance = forms.TypedChoiceField(
+        label=_("From number"), required=False, coerce=int, empty_value=None
+    )
+
+    def __init__(self, *args, numbers: Sequence[ProviderInstance] = (), **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if len(numbers) > 1:
+            self.fields["instance"].choices = [(each.pk, called(each)) for each in numbers]
+        else:
+            del self.fields["instance"]
+
+
+class AlertForm(forms.Form):
+    """An alert that a person raises about a lead: how bad, why, and what to do about it."""
+
+    severity = forms.ChoiceField(
+        label=_("Severity"), choices=Severity.choices, initial=Severity.MEDIUM
+    )
+    message = forms.CharField(
+        label=_("Why"),
+        max_length=LONGEST_MESSAGE,
+        widget=forms.TextInput(attrs={"dir": "auto"}),
+        error_messages={"required": _("Write something first.")},
+    )
+    action = forms.ChoiceField(
+        label=_("Next step"),
+        required=False,
+        choices=[("", _("none")), *((name, NEXT_STEPS[name]) for name in FLAGGED_WITH)],
+    )
+
+    def made(self) -> dict[str, Any]:
+        """What an alert is made from."""
+        typed = self.cleaned_data
+        action = {"action": typed["action"]} if typed["action"] else {}
+        return {"severity": typed["severity"], "message": typed["message"], "action": action}
 
 
 class CallForm(forms.Form):

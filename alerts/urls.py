@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from alerts.views import folds, reports, rules, steps, today, watching
+from alerts.views import folds, history, reports, rules, steps, today, watching
 
 app_name = "alerts"
 
@@ -17,10 +17,10 @@ urlpatterns = [
     path("alerts/figures/", reports.figures, name="figures"),
     path("alerts/figures.csv", reports.figures_csv, name="figures_csv"),
     path("alerts/rules/", rules.rules, name="rules"),
-    path("alerts/folds/<str:type>/<str:fold>/", folds.fold, name="fold"),
+    path("alerts/folds/", folds.fold, name="fold"),
     path("alerts/<int:pk>/act/", steps.act, name="act"),
     path("alerts/<int:pk>/resolve/", watching.resolve, name="resolve"),
     path("alerts/<int:pk>/snooze/", watching.snooze, name="snooze"),
-    path("leads/<int:pk>/history/", today.history, name="history"),
-    path("leads/<int:pk>/log/", today.log, name="log"),
+    path("leads/<int:pk>/history/", history.history, name="history"),
+    path("leads/<int:pk>/log/", history.log, name="log"),
 ]

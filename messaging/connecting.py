@@ -84,9 +84,10 @@ def probe(instance: ProviderInstance) -> ProviderInstance:
             found = adapter.check(via)
         except SendError as error:
             found = _state_after(error, instance)
+    if instance.state != found.state.value:
+        instance.state_changed_at = timezone.now()
     instance.state = found.state.value
     instance.state_reason = found.reason[:200]
-    instance.state_changed_at = timezone.now()
     ProviderInstance.objects.of(instance.tenant).filter(pk=instance.pk).update(
         state=instance.state,
         state_reason=instance.state_reason,

@@ -273,8 +273,6 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         known = KnownSession.objects.create(user=owner, user_agent=f"{name} browser")
     return {
         "alert": alert.pk,
-        "alert_fold": "never",
-        "alert_type": "NoContact7d",
         "app_label": "tenants",
         "authenticator": authenticator.pk,
         "file": file.pk,

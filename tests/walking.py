@@ -72,8 +72,6 @@ PARAMETERS = {
     "content_type_id": "content_type",
     "url": "nowhere",
     "name": "nowhere",
-    "type": "alert_type",
-    "fold": "alert_fold",
     # A good one lets whoever has it speak for one address, whoever they are: its own test.
     "ticket": "nowhere",
 }
@@ -87,6 +85,7 @@ OBJECTS = {
 }
 # What a field of a body names; None for one that names nothing of anybody.
 FIELDS: dict[str, str | None] = {
+    "action": None,
     "assignee": "user",
     "channel": None,
     "createLead": None,
@@ -444,9 +443,11 @@ def _query(actor: Actor) -> dict[str, Any]:
     return {
         **named,
         "conversation": actor.ids["conversation"],
+        "fold": "never",
         "number": actor.ids["instance"],
         "person": actor.ids["user"],
         "q": "Leak",
+        "type": "NoContact7d",
         "view": "all",
     }
 

@@ -3,14 +3,13 @@
 import uuid
 
 from django.contrib import messages
-from django.http import Http404
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
-from alerts import acting, cards, resolving, wording
+from alerts import acting, cards, resolving
 from alerts.models import Alert
 from alerts.rules import RULES
 from messaging import outbox
@@ -25,21 +24,23 @@ NAME = "{name}"
 
 @require_http_methods(["GET", "POST"])
 @page(Action.READ)
-def fold(request, type: str, fold: str):
+def fold(request):
     """The leads behind a folded card; POST writes to, or resolves, those that are chosen."""
-    if type not in RULES:
-        raise Http404("no such kind")
-    rows = cards.folded(request.user, type, fold, timezone.now())
+    rule = RULES.get(request.GET.get("type", ""))
+    if rule is None:
+        return redirect("alerts:dashboard")
+    rows = cards.folded(request.user, rule.code, request.GET.get("fold", ""), timezone.now())
     found = list(rows.prefetch_related("lead__identities")[:MOST])
     if request.method == "POST" and may(request.user, Action.HANDLE_ALERTS):
         return _chosen(request, [each for each in found if str(each.pk) in _picked(request)])
     context = {
         "section": "alerts",
-        "title": wording.label(type),
+        "title": rule.label,
         "cards": [cards.one(each, numbers(request)) for each in found],
         "template": _template(found),
         "reference": uuid.uuid4(),
-        "can_write": RULES[type].suggestion.action in ("message", "call"),
+        "numbers": list(numbers(request).values()),
+        "can_write": rule.suggestion.action in ("message", "call"),
     }
     return render(request, "alerts/fold.html", context)
 
@@ -57,7 +58,7 @@ def _chosen(request, alerts: list[Alert]):
         messages.success(request, said % {"count": sent})
     if problem:
         messages.error(request, problem)
-    return redirect(request.path if problem else "alerts:dashboard")
+    return redirect(request.get_full_path() if problem else "alerts:dashboard")
 
 
 def _write_to(request, alerts: list[Alert]) -> tuple[int, str]:
@@ -66,14 +67,21 @@ def _write_to(request, alerts: list[Alert]) -> tuple[int, str]:
     if not text or not alerts:
         return 0, str(_("Choose somebody, and write something first."))
     sent, problem, base = 0, "", request.POST.get("reference", "")
+    instance = _instance(request)
     for alert in alerts:
         doing = acting.Doing(request.tenant, alert, request.user, timezone.now())
         try:
-            acting.write(doing, _said_to(text, alert), _reference(base, alert))
+            acting.write(doing, _said_to(text, alert), _reference(base, alert), instance)
             sent += 1
         except (outbox.Refused, limits.LimitReached) as refusal:
             problem = problem or f"{alert.lead}: {refusal.message}"
     return sent, problem
+
+
+def _instance(request) -> int | None:
+    """The number to write from, where there are several; what it cannot mean is refused later."""
+    written = request.POST.get("instance", "")
+    return int(written) if written.isdecimal() and len(written) < 19 else None
 
 
 def _said_to(text: str, alert: Alert) -> str:

@@ -3,6 +3,7 @@
 import uuid
 from datetime import timedelta
 
+from django import forms
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -10,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 from django_htmx.http import trigger_client_event
 
-from alerts import acting, cards, wording
+from alerts import acting, cards, rules, wording
 from alerts.forms import CallForm, PlanForm, SettleForm, StageForm, WriteForm
 from alerts.models import Alert
 from alerts.views.watching import alert_or_404, tell_count
@@ -36,11 +37,11 @@ def act(request, pk: int):
     """Show what the step needs, then take it."""
     alert = alert_or_404(request, pk)
     action = wording.suggested_action(alert)["action"]
-    form_class = FORMS.get(action)
+    if not acting.can(alert, action):
+        return _dialog(request, alert, action, None)
+    form = _form(request, alert, action)
     if request.method == "GET":
-        form = form_class(initial=_initial(request, alert, action)) if form_class else None
         return _dialog(request, alert, action, form)
-    form = form_class(request.POST) if form_class else None
     if form is not None and not form.is_valid():
         return _dialog(request, alert, action, form, next(iter(form.errors.values()))[0])
     doing = acting.Doing(request.tenant, alert, request.user, timezone.now())
@@ -56,10 +57,20 @@ def act(request, pk: int):
     return with_toast(trigger_client_event(response, "acted", {}), said)
 
 
+def _form(request, alert: Alert, action: str) -> forms.Form | None:
+    form_class = FORMS.get(action)
+    if form_class is None:
+        return None
+    facts: dict = {"initial": _initial(request, alert, action)}
+    if form_class is WriteForm and acting.last_conversation(alert.lead) is None:
+        facts["numbers"] = list(numbers(request).values())
+    return form_class(request.POST if request.method == "POST" else None, **facts)
+
+
 def _take(doing: acting.Doing, action: str, typed: dict) -> str:
     match action:
         case "message":
-            acting.write(doing, typed["text"], typed["reference"])
+            acting.write(doing, typed["text"], typed["reference"], typed.get("instance"))
             return _("Message queued")
         case "call":
             acting.log_call(doing, typed["status"], typed["note"])
@@ -79,6 +90,9 @@ def _take(doing: acting.Doing, action: str, typed: dict) -> str:
         case "retry":
             acting.send_again(doing)
             return _("Message queued again")
+        case rules.CHECK_NUMBER:
+            instance = acting.check_number(doing)
+            return _("Connection checked: %(state)s") % {"state": instance.get_state_display()}
     raise acting.NothingToDo
 
 
@@ -101,7 +115,7 @@ def _dialog(request, alert: Alert, action: str, form, problem="") -> HttpRespons
         "form": form,
         "problem": problem,
         "overdue": _overdue(alert) if action == "follow_up" else [],
-        "can_act": action in FORMS or action in ("assign", "retry"),
+        "can_act": acting.can(alert, action),
     }
     return render(request, "alerts/act.html", context)
 

@@ -1,5 +1,7 @@
 """The dashboard with its widget, and what a person does with a card."""
 
+from datetime import datetime, time, timedelta
+
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -14,7 +16,10 @@ from messaging.views.showing import numbers, with_toast
 from tenants.permissions import Action
 
 MOST_COUNTED = 100
-SNOOZES = {"hour": 1, "day": 24, "week": 7 * 24}
+HOUR = timedelta(hours=1)
+# Until that many mornings from now.
+MORNINGS = {"day": 1, "week": 7}
+MORNING = time(8)
 
 
 @require_GET
@@ -56,12 +61,20 @@ def snooze(request, pk: int):
     """Let an alert sleep for a while, or until the lead writes."""
     alert = alert_or_404(request, pk)
     wanted, now = request.POST.get("for", ""), timezone.now()
-    if wanted not in (*SNOOZES, "reply"):
+    if wanted not in ("hour", *MORNINGS, "reply"):
         return HttpResponse(status=422)
-    hours = SNOOZES.get(wanted)
-    until = now + timezone.timedelta(hours=hours) if hours else None
+    until = None if wanted == "reply" else _awake_at(wanted, now)
     resolving.snooze(alert, until=until, until_reply=wanted == "reply", by=request.user, now=now)
     return _done(request, _("Alert put to sleep"))
+
+
+def _awake_at(wanted: str, now: datetime) -> datetime:
+    """An hour from now, or some morning at eight where the tenant is."""
+    if wanted == "hour":
+        return now + HOUR
+    local = timezone.localtime(now)
+    day = local.date() + timedelta(days=MORNINGS[wanted])
+    return datetime.combine(day, MORNING, tzinfo=local.tzinfo)
 
 
 def widget_of(request) -> dict:

@@ -1,4 +1,5 @@
-// The alerts: the widget keeps itself true, cards leave at once, other pages show the count.
+// The alerts: the widget keeps itself true, cards leave at once, other pages refresh what they show
+// of alerts and the count.
 
 import { fetchPiece } from "./fetching.js";
 import { toast } from "./toasts.js";
@@ -32,7 +33,7 @@ export function heard(event) {
 
 /** Fetch what is on screen; the line was down, or somebody asked. */
 export async function refresh() {
-  if (!widget()) return fetchPiece("/alerts/count/");
+  if (!widget()) return refreshPieces();
   const mine = ++turn;
   const busy = setTimeout(() => widget().setAttribute("aria-busy", "true"), 150);
   const piece = await fetchPiece(widget().dataset.widget + location.search);
@@ -42,6 +43,27 @@ export async function refresh() {
   if (piece.ok) show(piece.html);
   else fail();
 }
+
+// Today and a lead's page: each marked piece that says something else is put in anew; what somebody
+// is writing in, or a history that was opened further than a page, stays.
+async function refreshPieces() {
+  const page = document.querySelector("[data-alerts-from]");
+  if (!page) return fetchPiece("/alerts/count/");
+  const mine = ++turn;
+  const piece = await fetchPiece(page.dataset.alertsFrom);
+  if (mine !== turn || !piece.ok) return;
+  const holder = document.createElement("template");
+  holder.innerHTML = piece.html;
+  for (const before of page.querySelectorAll("[data-fresh]")) {
+    const after = holder.content.querySelector(`[data-fresh="${before.dataset.fresh}"]`);
+    if (!after || saidBy(before) === saidBy(after)) continue;
+    if (before.contains(document.activeElement) || before.children.length > after.children.length + 1) continue;
+    before.replaceWith(after);
+    window.htmx?.process(after);
+  }
+}
+
+const saidBy = (element) => element.textContent.replace(/\s+/g, " ");
 
 function gather() {
   gathering ??= setTimeout(() => {

@@ -65,6 +65,16 @@ def test_number_that_is_back_closes_its_alert(inside, number):
     assert (alert.resolved_at, alert.resolution) == (after(hours=1), "itself")
 
 
+def test_number_that_asks_again_and_again_to_be_scanned_is_cut_off_all_the_same(inside, number):
+    for minute in range(6):
+        state = State.PENDING if minute % 2 else State.DISCONNECTED
+        _now(number, state=state, state_changed_at=after(minutes=minute))
+        opened = _at(inside, after(minutes=minute))
+        assert opened == (DOWN if minute == 5 else {})
+
+    assert Alert.objects.get().since == MONDAY
+
+
 def test_number_silent_three_times_its_usual_gap_is_cut_off(inside, number):
     _received(number, HOURLY)
 

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
@@ -9,8 +10,12 @@ from django.utils import timezone
 from alerts import evaluate, resolving
 from alerts.models import Alert, AlertRule, TeamHabits
 from messaging import activities, followups
+from messaging.events import Connection
 from messaging.models import Activity, FollowUp, Lead, Message, Stage
+from messaging.providers.base import InstanceState
+from messaging.providers.wasender import Wasender
 from tenants import context
+from tenants.models import ProviderInstance
 from tests import factories
 
 NAME = "Zoé Alerte"
@@ -168,8 +173,8 @@ def test_five_never_contacted_leads_are_one_card_that_writes_to_those_chosen(bro
 
     Alert.objects.create(type="NoContact7d", severity="low", message="À part")
     page = _said(browser("get", "/dashboard/"))
-    address = "/alerts/folds/NoContact7d/never/"
-    assert address in page
+    address = "/alerts/folds/?type=NoContact7d&fold=never"
+    assert address in page.replace("&amp;", "&")
     assert "À part" in page
     listed = _said(browser("get", address))
     chosen = Alert.objects.filter(type="NoContact7d", lead__in=leads[:2])
@@ -215,6 +220,89 @@ def test_lead_page_logs_calls_notes_and_steps(browser, inside, waiting):
 
     for said in ("personne n", "Préfère le matin", "Devis", "Qualifié", "Client en attente"):
         assert said in page.replace("&#x27;", "'")
+
+
+def test_alert_raised_on_the_leads_page_stays_until_its_step_is_taken(browser, inside, owner):
+    lead = factories.make_lead(NAME, owner=owner)
+    raised = {"is": "alert", "severity": "high", "message": "Devis à refaire", "action": "call"}
+    refused = browser("post", f"/leads/{lead.pk}/log/", {"is": "alert", "severity": "high"})
+    browser("post", f"/leads/{lead.pk}/log/", raised)
+    evaluate.sweep(inside, now=timezone.now())
+
+    alert = Alert.objects.get(is_manual=True)
+    page = _said(browser("get", f"/leads/{lead.pk}/history/"))
+    assert (refused.status_code, alert.by, alert.resolved_at) == (400, owner, None)
+    for said in ("Devis à refaire", "Signalé par l", "Appeler"):
+        assert said in page
+
+    browser("post", f"/alerts/{alert.pk}/act/", {"status": "no_answer"})
+
+    alert.refresh_from_db()
+    assert (alert.resolution, alert.resolved_by) == ("action", owner)
+    assert Activity.objects.get(channel="call").lead == lead
+
+
+def test_step_that_only_a_program_knows_is_said_and_not_offered(browser, inside):
+    action = {"label": "Test Action", "action": "test"}
+    alert = Alert.objects.create(type="Test", severity="high", suggested_action=action)
+
+    page = _said(browser("get", "/alerts/widget/"))
+
+    assert "Test Action" in page
+    assert f"/alerts/{alert.pk}/act/" not in page
+    browser("post", f"/alerts/{alert.pk}/act/", {"text": "Bonjour"})
+    alert.refresh_from_db()
+    assert alert.resolved_at is None
+
+
+def test_connection_is_checked_from_the_card(browser, inside, instance, monkeypatch):
+    State = ProviderInstance.State
+    mine = ProviderInstance.objects.of(inside)
+    mine.update(state=State.DISCONNECTED, state_changed_at=timezone.now() - timedelta(hours=1))
+    evaluate.instances(inside, now=timezone.now())
+    alert = Alert.objects.get(type="ChannelDown")
+    monkeypatch.setattr(Wasender, "check", lambda adapter, via: InstanceState(Connection.CONNECTED))
+
+    browser("post", f"/alerts/{alert.pk}/act/")
+
+    alert.refresh_from_db()
+    assert mine.get().state == State.CONNECTED
+    assert alert.resolution == "action"
+
+
+def test_check_that_learns_nothing_leaves_the_alert_as_it_was(browser, inside, instance):
+    since = timezone.now() - timedelta(hours=1)
+    mine = ProviderInstance.objects.of(inside)
+    mine.update(state=ProviderInstance.State.DISCONNECTED, state_changed_at=since)
+    evaluate.instances(inside, now=timezone.now())
+
+    # Nothing answers at the address that the tests' number has.
+    browser("post", f"/alerts/{Alert.objects.get().pk}/act/")
+
+    assert (Alert.objects.get().resolved_at, mine.get().state_changed_at) == (None, since)
+
+
+def test_snoozed_until_tomorrow_is_back_at_eight_where_the_tenant_is(browser, inside, waiting):
+    browser("post", f"/alerts/{waiting.pk}/snooze/", {"for": "day"})
+
+    waiting.refresh_from_db()
+    local = waiting.snoozed_until.astimezone(ZoneInfo(inside.time_zone))
+    assert (local.hour, local.minute) == (8, 0)
+    assert timedelta(0) < waiting.snoozed_until - timezone.now() <= timedelta(hours=33)
+
+
+def test_several_numbers_let_one_choose_for_whom_nothing_was_said_to(browser, inside, owner):
+    lead = factories.make_lead(NAME, owner=owner)
+    second = factories.make_instance(inside, address="+221701199999")
+    Lead.objects.update(created_at=timezone.now() - timedelta(days=8))
+    evaluate.leads(inside, [lead.pk], now=timezone.now())
+    alert = Alert.objects.get(type="NoContact7d")
+
+    dialog = _said(browser("get", f"/alerts/{alert.pk}/act/"))
+    browser("post", f"/alerts/{alert.pk}/act/", {"text": "Bonjour", "instance": second.pk})
+
+    assert '<select name="instance"' in dialog
+    assert Message.objects.get().instance_id == second.pk
 
 
 def test_team_is_told_before_persons_are_counted(browser, inside, waiting, owner):
