@@ -85,6 +85,19 @@ def make_conversation(
     return conversation
 
 
+def make_far_conversation(tenant: Tenant) -> Conversation:
+    """A conversation under an id that no other tenant of a test has."""
+    instance = ProviderInstance.objects.of(tenant).order_by("pk").first()
+    return Conversation.objects.create(
+        pk=900_001,
+        lead=Lead.objects.create(pk=900_001, name="Leaky Far"),
+        instance_id=instance.pk,
+        provider=instance.provider,
+        medium="whatsapp",
+        peer="+33199000098",
+    )
+
+
 def make_message(
     conversation: Conversation, *, text: str = "Bonjour", at: datetime = NOW, **facts
 ) -> Message:

@@ -26,7 +26,7 @@ from django.utils import timezone
 
 import messaging.forms
 import tenants.accounts.forms
-from messaging import links, realtime
+from messaging import links, noting, realtime
 from messaging.models import Conversation, Lead, Message, MessageFile
 from tenants import context, directory, onboarding
 from tenants import secrets as sealing
@@ -264,6 +264,7 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         file = MessageFile.objects.create(
             message=message, kind="document", path="files/leak.pdf", state="stored", size=7
         )
+        team_note = noting.write(conversation, text, by=owner, named=[owner], now=timezone.now())
         invitation = invitations.invite(address("invited", tenant.slug), Role.AGENT, by=owner)
         authenticator = factories.make_passkey(owner, f"{name} key")
         known = KnownSession.objects.create(user=owner, user_agent=f"{name} browser")
@@ -283,6 +284,7 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         "message": message.pk,
         "nowhere": "nowhere",
         "reference": str(message.reference),
+        "team_note": team_note.pk,
         "tenant": tenant.pk,
         "user": owner.pk,
     }

@@ -48,6 +48,7 @@ PK_AFTER = {
     "messages": "message",
     "leads": "lead",
     "files": "file",
+    "notes": "team_note",
     "team": "user",
     "sessions": "known_session",
     "invitations": "invitation",
@@ -77,13 +78,16 @@ OBJECTS = {
 }
 # What a field of a body names; None for one that names nothing of anybody.
 FIELDS: dict[str, str | None] = {
+    "action": None,
     "assignee": "user",
     "code": None,
+    "conversations": "conversation",
     "email": None,
     "file": "file",
     "instance": "instance",
     "lead": "lead",
     "name": None,
+    "named": "user",
     "note": None,
     "owner": "user",
     "password": None,
@@ -97,9 +101,13 @@ FIELDS: dict[str, str | None] = {
     "text": None,
     # An address in the API; on the page that assigns, a colleague's id.
     "to": "user",
+    "told_by_sound": None,
+    "told_in_words": None,
+    "told_of": None,
+    "told_on_desktop": None,
 }
 # Fields that a body needs beside the one that names something.
-COMPANIONS = {"instance": {"to": "+221709999999"}}
+COMPANIONS = {"instance": {"to": "+221709999999"}, "conversations": {"action": "close"}}
 # In the API these name nothing of anybody.
 NO_NAMES_IN_API = {"to"}
 
@@ -389,6 +397,8 @@ def _query(actor: Actor) -> dict[str, Any]:
     return {
         **named,
         "conversation": actor.ids["conversation"],
+        "message": actor.ids["message"],
+        "note": actor.ids["team_note"],
         "number": actor.ids["instance"],
         "person": actor.ids["user"],
         "q": "Leak",

@@ -19,7 +19,7 @@ const onDesktop = () => "toldOnDesktop" in liked();
 export async function hear({ kind, conversation, message, note, user }) {
   if (kind === "received") return tellOf(`/messages/${message}/notice/`, `message-${message}`, conversation);
   if (kind === "mention" && note && String(user) === liked().me) {
-    return tellOf(`/notes/${note}/notice/`, `note-${note}`, null);
+    return tellOf(`/notes/${note}/notice/`, `note-${note}`, conversation);
   }
 }
 
