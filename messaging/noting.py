@@ -41,9 +41,7 @@ def write(
         Mention.objects.bulk_create(Mention(note=note, user=person) for person in people)
         realtime.publish("note", conversation=conversation.pk, note=note.pk)
         for person in people:
-            realtime.publish(
-                "mention", user=person.pk, conversation=conversation.pk, note=note.pk
-            )
+            realtime.publish("mention", user=person.pk, conversation=conversation.pk, note=note.pk)
     return note
 
 
