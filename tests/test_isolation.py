@@ -52,6 +52,7 @@ def _open(reason: str, *statuses: int) -> Exemption:
 
 EXEMPT = {
     "landing": _open("the public host's first page, the same for everybody", 200),
+    "favicon": _open("leads to the icon, the same for everybody", 301),
     "set_language": _open("sets a cookie of the visitor's own browser", 302, 204),
     "account_login": _open("signing in; 429 once too many tried", 200, 429),
     "account_signup": _open("says that nobody signs up", 200),
