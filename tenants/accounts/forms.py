@@ -9,7 +9,6 @@ from django.utils.translation import gettext_lazy as _
 from tenants.accounts import second_step
 from tenants.accounts.models import Role, User
 
-
 # allauth's label. Said here, so that our catalogue, which comes before Django's "Courriel", has it.
 EMAIL = _("Email")
 
