@@ -1,13 +1,24 @@
 """Leads, what is said with them, and what providers told us about it."""
 
+from messaging.models.activity import Activity, InstanceDay, Standing
 from messaging.models.conversations import Conversation, Message, MessageEvent
 from messaging.models.files import MessageFile
-from messaging.models.leads import Lead, LeadIdentity, LeadMerge
+from messaging.models.leads import (
+    FollowUp,
+    Lead,
+    LeadIdentity,
+    LeadMerge,
+    Stage,
+    StageChange,
+)
 from messaging.models.notes import Draft, Mention, Note
 
 __all__ = [
+    "Activity",
     "Conversation",
     "Draft",
+    "FollowUp",
+    "InstanceDay",
     "Lead",
     "LeadIdentity",
     "LeadMerge",
@@ -16,4 +27,7 @@ __all__ = [
     "MessageEvent",
     "MessageFile",
     "Note",
+    "Stage",
+    "StageChange",
+    "Standing",
 ]
