@@ -121,7 +121,7 @@ def _messages(
     for turn in turns:
         at += step
         ours = chance.random() < 0.4
-        reference = uuid.UUID(int=chance.getrandbits(128), version=4)
+        reference = uuid.uuid4()
         yield {
             "conversation": opened[turn],
             "lead": leads[turn],
@@ -152,6 +152,8 @@ def _copy(model: type[models.Model], rows: Iterable[dict[str, Any]]) -> range:
                 values = {**defaults, **row}
                 copy.write_row([last if each.primary_key else values[each.name] for each in fields])
                 last += 1
+        # What waits to be checked would keep the table from getting its index back.
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute(
             "SELECT setval(pg_get_serial_sequence(%s, 'id'), %s)", [model._meta.db_table, last]
         )

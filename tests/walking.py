@@ -91,7 +91,6 @@ FIELDS: dict[str, str | None] = {
     "due_at": None,
     "email": None,
     "externalId": "crm_id",
-    "code": None,
     "file": "file",
     "instance": "instance",
     "lead": "lead",
