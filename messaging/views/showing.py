@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_htmx.http import trigger_client_event
 
-from messaging import noting, optouts, sniffing
+from messaging import mailing, noting, optouts, sniffing
 from messaging.addressing import Kind as AddressKind
 from messaging.models import Conversation, Message, Note
 from messaging.providers import get as provider_of
@@ -117,8 +117,11 @@ def pane(request, conversation: Conversation, shown: Stretch) -> dict[str, Any]:
     drawn = bubbles(conversation, shown.rows)
     notes = [NoteEntry(note) for note in noting.beside(conversation, shown)]
     woven = sorted([*drawn, *notes], key=lambda entry: entry.order)
+    with_subject = has_subject(conversation.provider)
     return {
         **head(request, conversation),
+        "has_subject": with_subject,
+        "proposed_subject": mailing.proposed_subject(conversation) if with_subject else "",
         "bubbles": drawn,
         "entries": _grouped(woven) if notes else drawn,
         "older": shown.older,
@@ -139,7 +142,6 @@ def head(request, conversation: Conversation) -> dict[str, Any]:
         "may_reply": may(request.user, Action.REPLY) and number is not None,
         "why_opted_out": _why_opted_out(conversation),
         "may_send_files": Feature.MEDIA in provider.supports,
-        "has_subject": Feature.SUBJECTS in provider.supports,
         "largest_file": min(sniffing.LARGEST, provider.largest_file),
         "longest_text": provider.longest_text,
     }
@@ -148,6 +150,11 @@ def head(request, conversation: Conversation) -> dict[str, Any]:
 def _why_opted_out(conversation: Conversation):
     kind = getattr(conversation, "opted_out_as", None)
     return optouts.why_refused(kind) if kind else None
+
+
+def has_subject(provider: str) -> bool:
+    """Whether what is written through this provider has a subject."""
+    return Feature.SUBJECTS in provider_of(provider).supports
 
 
 def row_order(conversation: Conversation) -> int:
