@@ -6,6 +6,7 @@ import { fetchPiece, SIGNED_OUT } from "./fetching.js";
 import * as inbox from "./inbox.js";
 import * as keys from "./keys.js";
 import { keepLive } from "./live.js";
+import * as notices from "./notices.js";
 import * as panel from "./panel.js";
 import * as toasts from "./toasts.js";
 import { refreshTimes } from "./words.js";
@@ -23,8 +24,10 @@ dialogs.begin();
 panel.begin();
 keys.begin();
 alerts.begin();
+notices.begin();
 menus();
 document.addEventListener("unread", (event) => showUnread(event.detail));
+document.addEventListener("mentions", (event) => showCount("[data-mentions]", event.detail));
 document.addEventListener("titled", (event) => {
   name = event.detail;
   showTitle();
@@ -36,7 +39,10 @@ showTitle();
 if (inbox.isHere()) inbox.begin();
 keepLive({
   path: document.body.dataset.livePath,
-  onEvent: changed,
+  onEvent: (event) => {
+    notices.hear(event);
+    changed(event);
+  },
   onStale: stale,
   onState: showState,
 });
@@ -51,8 +57,9 @@ function stale() {
 
 function changed(event) {
   if (event.kind === "alerts") return alerts.heard(event);
-  if (inbox.isHere()) inbox.changed(event);
-  else fetchPiece("/unread/");
+  if (event.kind === "answering" && !inbox.isHere()) return;
+  if (inbox.isHere() && event.conversation) inbox.changed(event);
+  else if (event.kind !== "mention" || String(event.user) === document.body.dataset.me) fetchPiece("/unread/");
 }
 
 function showState(state) {
@@ -65,10 +72,14 @@ function showState(state) {
 
 function showUnread(count) {
   unread = count;
-  const badge = document.querySelector("[data-unread]");
+  showCount("[data-unread]", count);
+  showTitle();
+}
+
+function showCount(selector, count) {
+  const badge = document.querySelector(selector);
   badge.hidden = count === 0;
   badge.querySelector("span").textContent = said(count);
-  showTitle();
 }
 
 function showTitle() {
