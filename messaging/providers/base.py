@@ -384,6 +384,10 @@ class Provider:
         """Whose fault a failure with this code is, where a status tells it later."""
         return Blame.PROVIDER
 
+    def advice_of(self, code: str) -> Any:
+        """What a person can do about a failure with this code; "" where blame says enough."""
+        return ""
+
     def send(self, outgoing: Outgoing, via: Via) -> Sent:
         """Hand one message to the provider, or raise `SendError`."""
         raise NotImplementedError

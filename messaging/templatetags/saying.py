@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from messaging.events import Kind
 from messaging.models import Message
+from messaging.providers import get as provider_of
 from messaging.providers.base import Blame
 from messaging.views import showing
 from tenants.models import ProviderInstance
@@ -198,8 +199,9 @@ def tick_word(status: str) -> str:
 
 @register.filter
 def why_failed(message) -> str:
-    """What to make of a failure, by whose fault it is."""
-    return BLAMES.get(message.error_blame, BLAMES[Blame.PROVIDER])
+    """What to make of a failure: what its code says, else by whose fault it is."""
+    advice = provider_of(message.provider).advice_of(message.error_code)
+    return advice or BLAMES.get(message.error_blame, BLAMES[Blame.PROVIDER])
 
 
 @register.filter
