@@ -1,5 +1,6 @@
 """Connecting a tenant's number or address at a provider."""
 
+import logging
 import re
 import uuid
 from collections.abc import Mapping
@@ -14,11 +15,23 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from amda import http
-from messaging import providers
-from messaging.providers.base import Field, Medium, Provider
-from tenants import directory
+from messaging import delivering, providers, realtime, templates
+from messaging.calling import open_via
+from messaging.events import Connection
+from messaging.providers.base import (
+    Feature,
+    Field,
+    InstanceState,
+    Medium,
+    NotOwned,
+    Provider,
+    SendError,
+)
+from tenants import context, directory
 from tenants.models import ProviderInstance, Tenant
 from tenants.onboarding import OnboardingError
+
+logger = logging.getLogger(__name__)
 
 # What was posted under the old secret is still on its way, and is sent again where it failed.
 OLD_SECRETS_VALID = timedelta(hours=1)
@@ -37,21 +50,58 @@ def connect_instance(
     """A tenant's instance for this address, made or brought up to date.
 
     `values` are the adapter's fields by name; what an existing instance already has may be
-    left out. Raises `OnboardingError`, naming the field, and changes nothing.
+    left out. Raises `OnboardingError`, naming the field, and changes nothing. Never call it inside
+    `atomic`: some providers are asked first whether the secrets own the number.
     """
     adapter = _adapter(provider_slug)
     address = _checked_address(adapter, address)
     given = {name: _checked_value(adapter, name, value) for name, value in values.items()}
+    proof = _proof(tenant, adapter, address, given) if adapter.must_prove else None
     with transaction.atomic():
         # Two calls for one address would both find nothing and both make an instance.
         Tenant.objects.select_for_update().get(number=tenant.number)
         instance = _instance_at(tenant, adapter, address)
         _fill(instance, adapter, given)
         instance.label = label[:100] or instance.label
+        if proof:
+            _enter(instance, proof)
         _save(instance, adapter)
         directory.changed()
+        if Feature.TEMPLATES in adapter.supports and instance.settings.get(adapter.account_field):
+            templates.order(instance)
     directory.forget()
     return instance
+
+
+def prove_pending() -> None:
+    """Ask again about instances whose provider could not be asked when they were connected."""
+    waiting = ProviderInstance.objects.across_tenants().filter(
+        state=ProviderInstance.State.PENDING, state_reason=delivering.UNPROVEN
+    )
+    for instance in waiting.select_related("tenant").order_by("pk"):
+        prove(instance)
+
+
+def prove(instance: ProviderInstance) -> None:
+    """Let an instance go live once its provider says that the secrets own the number.
+
+    Where it says that they do not, the reference is given up, so that whoever owns it can connect.
+    """
+    adapter = providers.get(instance.provider)
+    try:
+        found = _asked(instance, adapter)
+    except NotOwned as error:
+        found = InstanceState(Connection.DISCONNECTED, f"not owned: {error.code}")
+        instance.reference = f"unproven-{uuid.uuid4()}"
+    except SendError as error:
+        logger.info("instance %s could not be proven: %s", instance.pk, error.code)
+        return
+    _enter(instance, found)
+    instance.save(update_fields=["reference", "state", "state_reason", "state_changed_at"])
+    directory.changed()
+    with context.entered(instance.tenant):
+        delivering.order(instance.tenant_id, instance.pk)
+        realtime.publish("instance", conversation=0, message=instance.pk)
 
 
 def webhook_url(instance: ProviderInstance) -> str:
@@ -64,6 +114,48 @@ def webhook_url_of(tenant: Tenant, provider_slug: str) -> str:
     adapter = _adapter(provider_slug)
     path = next(path for path, route in adapter.paths.items() if route == "")
     return f"{settings.PUBLIC_URL}/{path.lstrip('/')}".replace("{vendor}", tenant.slug)
+
+
+def _proof(
+    tenant: Tenant, adapter: Provider, address: str, given: Mapping[str, str]
+) -> InstanceState | None:
+    """What the provider says of these credentials; None where they are what they were.
+
+    A provider that cannot be asked leaves the number waiting, but only where its posts are signed
+    with a secret of its own: else an unproven number would hear what the platform's app is told.
+    """
+    wanted = _instance_at(tenant, adapter, address)
+    before = (wanted.reference, wanted.secrets, wanted.settings)
+    _fill(wanted, adapter, given)
+    if wanted.pk and before == (wanted.reference, wanted.secrets, wanted.settings):
+        return None
+    try:
+        return _asked(wanted, adapter)
+    except NotOwned as error:
+        raise OnboardingError(
+            error.field,
+            _("The provider says that this does not belong together: %(detail)s")
+            % {"detail": error.detail or error.code},
+        ) from error
+    except SendError as error:
+        if any(field.or_platforms and field.name not in wanted.secrets for field in adapter.fields):
+            raise OnboardingError(
+                adapter.reference_field,
+                _("The provider could not be asked whose number this is. Try again in a moment."),
+            ) from error
+        return InstanceState(Connection.PENDING, delivering.UNPROVEN)
+
+
+def _asked(instance: ProviderInstance, adapter: Provider) -> InstanceState:
+    via = open_via(instance)
+    with via.http:
+        return adapter.check(via)
+
+
+def _enter(instance: ProviderInstance, found: InstanceState) -> None:
+    instance.state = found.state.value
+    instance.state_reason = found.reason[:200]
+    instance.state_changed_at = timezone.now()
 
 
 def _adapter(slug: str) -> Provider:
@@ -140,8 +232,10 @@ def _fill(instance: ProviderInstance, adapter: Provider, given: Mapping[str, str
     had = {**instance.settings, **instance.secrets}
     defaults = {field.name: field.default for field in adapter.fields if field.default}
     values = {name: value for name, value in {**defaults, **had, **given}.items() if value != ""}
+    platforms = settings.PLATFORM_SECRETS.get(adapter.slug, {})
     for field in adapter.fields:
-        if field.required and field.name not in values:
+        needed = field.required or (field.or_platforms and field.name not in platforms)
+        if needed and field.name not in values:
             raise OnboardingError(field.name, _("This is required."))
     secret = set(adapter.secret_fields)
     _replace_secrets(instance, {name: values[name] for name in values.keys() & secret})

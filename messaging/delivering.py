@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 Status = Message.Status
 ATTEMPTS = 4
+UNPROVEN = "unproven"
+"""Why an instance waits whose provider could not be asked yet whether its secrets own it."""
 # Longer than any provider call may take: what is claimed longer ago lost its worker.
 CLAIM_SECONDS = 60
 SLICE_SECONDS = 20
@@ -47,6 +49,9 @@ def drain(tenant_number: int, instance_id: int) -> None:
     if instance is None:
         return
     provider = provider_of(instance.provider)
+    if instance.state_reason == UNPROVEN:
+        # It is not known yet whose number this is; whoever proves it orders a drain.
+        return
     via = open_via(instance)
     own_up_to_lost_claims(instance_id)
     until = timezone.now() + timedelta(seconds=SLICE_SECONDS)

@@ -281,6 +281,17 @@ class SendError(Exception):
         self.retry_after = retry_after
 
 
+class NotOwned(SendError):
+    """The provider was asked and says that the credentials are not what they claim.
+
+    `field` is the one that people gave and that does not fit the others.
+    """
+
+    def __init__(self, code: str, detail: str = "", *, field: str) -> None:
+        super().__init__(code, detail, blame=Blame.ACCOUNT)
+        self.field = field
+
+
 @dataclass(frozen=True)
 class InstanceState:
     """What a provider says of an instance when asked."""
@@ -325,6 +336,8 @@ class Field:
     default: str = ""
     choices: tuple[str, ...] = ()
     help: Any = ""
+    or_platforms: bool = False
+    """Whether it must be given unless the platform has one for everybody."""
 
 
 class Provider:
@@ -393,7 +406,8 @@ class Provider:
         raise NotImplementedError
 
     def check(self, via: Via) -> InstanceState:
-        """Ask the provider how the instance is; `SendError` when it cannot be asked."""
+        """Ask the provider how the instance is; `SendError` when it cannot be asked, `NotOwned`
+        when it says that the secrets do not belong to the instance."""
         raise NotImplementedError
 
     def find_sent(self, via: Via, provider_number: str) -> Sent | None:

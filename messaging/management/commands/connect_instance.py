@@ -3,7 +3,7 @@
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import translation
 
-from messaging import connecting
+from messaging import connecting, delivering
 from tenants import directory
 from tenants.onboarding import OnboardingError
 
@@ -39,6 +39,11 @@ class Command(BaseCommand):
             raise CommandError(f"{exc.field}: {exc.message}") from exc
         self.stdout.write(f"instance: {instance.pk}")
         self.stdout.write(f"webhook: {connecting.webhook_url(instance)}")
+        if instance.state_reason == delivering.UNPROVEN:
+            self.stderr.write(
+                "The provider could not be asked whether these secrets own the number. It is asked"
+                " again every few minutes; nothing is sent until it says so."
+            )
 
 
 def _pairs(groups):

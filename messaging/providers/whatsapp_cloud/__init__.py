@@ -71,6 +71,7 @@ class WhatsAppCloud(Provider):
             "app_secret",
             _("App secret"),
             secret=True,
+            or_platforms=True,
             help=_("Of the vendor's own Meta app; left out where the platform's app is used."),
         ),
         Field(
