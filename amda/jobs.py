@@ -15,8 +15,18 @@ def on_app_ready(app: Any) -> None:
     again = RetryStrategy(max_attempts=10, wait=5)
     patiently = RetryStrategy(max_attempts=50, wait=20)
     app.task(name="amda.drain_inbox", queue="inbox")(tasks.drain_inbox)
+    app.task(name="amda.take_out", queue="inbox", retry=patiently)(tasks.take_out)
     app.task(name="amda.drain_outbox", queue="outbox", retry=again)(tasks.drain_outbox)
     app.task(name="amda.fetch_media", queue="media", retry=again)(tasks.fetch_media)
     app.task(name="amda.discard_files", queue="media", retry=patiently)(tasks.discard_files)
+    app.task(name="amda.synchronise_templates", queue="default", retry=patiently)(
+        tasks.synchronise_templates
+    )
+    every_template = app.task(
+        name="amda.synchronise_all_templates", queue="default", queueing_lock="templates"
+    )
+    app.periodic(cron="41 */6 * * *")(every_template(tasks.synchronise_all_templates))
+    waiting = app.task(name="amda.probe_waiting", queue="default", queueing_lock="probe_waiting")
+    app.periodic(cron="*/5 * * * *")(waiting(tasks.probe_waiting))
     forget_old = app.task(name="amda.forget_old", queue="default", queueing_lock="forget_old")
     app.periodic(cron="17 * * * *")(forget_old(tasks.forget_old))

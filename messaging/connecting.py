@@ -1,6 +1,5 @@
 """Connecting a tenant's number or address at a provider."""
 
-import logging
 import re
 import uuid
 from collections.abc import Mapping
@@ -15,10 +14,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from amda import http
-from messaging import delivering, providers, realtime, templates
-from messaging.calling import open_via
+from messaging import calling, delivering, providers, realtime, templates
 from messaging.events import Connection
 from messaging.providers.base import (
+    Blame,
     Feature,
     Field,
     InstanceState,
@@ -30,8 +29,6 @@ from messaging.providers.base import (
 from tenants import context, directory
 from tenants.models import ProviderInstance, Tenant
 from tenants.onboarding import OnboardingError
-
-logger = logging.getLogger(__name__)
 
 # What was posted under the old secret is still on its way, and is sent again where it failed.
 OLD_SECRETS_VALID = timedelta(hours=1)
@@ -54,7 +51,7 @@ def connect_instance(
     `atomic`: some providers are asked first whether the secrets own the number.
     """
     adapter = _adapter(provider_slug)
-    address = _checked_address(adapter, address)
+    address = _checked_address(adapter, address or values.get(adapter.address_field, ""))
     given = {name: _checked_value(adapter, name, value) for name, value in values.items()}
     proof = _proof(tenant, adapter, address, given) if adapter.must_prove else None
     with transaction.atomic():
@@ -73,47 +70,71 @@ def connect_instance(
     return instance
 
 
-def prove_pending() -> None:
-    """Ask again about instances whose provider could not be asked when they were connected."""
-    waiting = ProviderInstance.objects.across_tenants().filter(
-        state=ProviderInstance.State.PENDING, state_reason=delivering.UNPROVEN
-    )
-    for instance in waiting.select_related("tenant").order_by("pk"):
-        prove(instance)
+def webhook_url(instance: ProviderInstance) -> str:
+    """The main address the provider must post to; "" where it posts nothing."""
+    return webhook_url_of(instance.tenant, instance.provider)
 
 
-def prove(instance: ProviderInstance) -> None:
-    """Let an instance go live once its provider says that the secrets own the number.
+def webhook_url_of(tenant: Tenant, provider_slug: str) -> str:
+    """Where a provider posts what concerns a tenant, known before an instance is."""
+    return calling.webhooks(tenant, _adapter(provider_slug)).get("", "")
 
-    Where it says that they do not, the reference is given up, so that whoever owns it can connect.
+
+def webhook_urls(instance: ProviderInstance) -> dict[str, str]:
+    """The addresses that people must give to the provider, by route; "" is the main one."""
+    adapter = _adapter(instance.provider)
+    every = calling.webhooks(instance.tenant, adapter)
+    return {route: every[route] for route in adapter.routes_to_set if route in every}
+
+
+def probe(instance: ProviderInstance) -> ProviderInstance:
+    """Ask the provider how the instance is, and keep what it says as the instance's state.
+
+    Where it cannot be asked now, nothing is known and the state stays. One that waited for this
+    goes live; or it gives up its reference, so that whoever owns that can connect.
     """
-    adapter = providers.get(instance.provider)
+    was_waiting = instance.state_reason == delivering.UNPROVEN
+    adapter = _adapter(instance.provider)
     try:
         found = _asked(instance, adapter)
     except NotOwned as error:
-        found = InstanceState(Connection.DISCONNECTED, f"not owned: {error.code}")
-        instance.reference = f"unproven-{uuid.uuid4()}"
+        found = InstanceState(Connection.DISCONNECTED, error.code)
+        if was_waiting:
+            instance.reference = f"unproven-{uuid.uuid4()}"
     except SendError as error:
-        logger.info("instance %s could not be proven: %s", instance.pk, error.code)
-        return
+        found = _state_after(error, instance)
     _enter(instance, found)
-    instance.save(update_fields=["reference", "state", "state_reason", "state_changed_at"])
+    ProviderInstance.objects.of(instance.tenant).filter(pk=instance.pk).update(
+        reference=instance.reference,
+        state=instance.state,
+        state_reason=instance.state_reason,
+        state_changed_at=instance.state_changed_at,
+    )
+    if was_waiting and instance.state_reason != delivering.UNPROVEN:
+        _let_live(instance)
+    return instance
+
+
+def probe_waiting() -> None:
+    """Ask again about the instances whose provider could not be asked when they were connected."""
+    waiting = ProviderInstance.objects.across_tenants().filter(state_reason=delivering.UNPROVEN)
+    for instance in waiting.select_related("tenant").order_by("pk"):
+        probe(instance)
+
+
+def _let_live(instance: ProviderInstance) -> None:
     directory.changed()
     with context.entered(instance.tenant):
         delivering.order(instance.tenant_id, instance.pk)
         realtime.publish("instance", conversation=0, message=instance.pk)
 
 
-def webhook_url(instance: ProviderInstance) -> str:
-    """The address the provider must post to."""
-    return webhook_url_of(instance.tenant, instance.provider)
-
-
-def webhook_url_of(tenant: Tenant, provider_slug: str) -> str:
-    """Where a provider posts what concerns a tenant, known before an instance is."""
-    adapter = _adapter(provider_slug)
-    path = next(path for path, route in adapter.paths.items() if route == "")
-    return f"{settings.PUBLIC_URL}/{path.lstrip('/')}".replace("{vendor}", tenant.slug)
+def _state_after(error: SendError, instance: ProviderInstance) -> InstanceState:
+    if instance.state_reason == delivering.UNPROVEN:
+        return InstanceState(Connection.PENDING, delivering.UNPROVEN)
+    if error.blame is Blame.ACCOUNT:
+        return InstanceState(Connection.DISCONNECTED, error.code)
+    return InstanceState(Connection(instance.state), error.code)
 
 
 def _proof(
@@ -147,7 +168,7 @@ def _proof(
 
 
 def _asked(instance: ProviderInstance, adapter: Provider) -> InstanceState:
-    via = open_via(instance)
+    via = calling.open_via(instance)
     with via.http:
         return adapter.check(via)
 
@@ -204,6 +225,8 @@ def _checked_value(adapter: Provider, name: str, value: str) -> str:
     if len(value) > LONGEST_VALUE or "\0" in value:
         raise OnboardingError(name, _("This value is too long or holds a NUL."))
     _check_choice(known[name], value)
+    if value and known[name].is_host and not http.may_dial(value):
+        raise OnboardingError(name, _("Name a server of the public network."))
     if value and name.endswith("_url") and not http.may_call(value):
         raise OnboardingError(name, _("Give an https:// address on the public network."))
     return value
@@ -237,10 +260,12 @@ def _fill(instance: ProviderInstance, adapter: Provider, given: Mapping[str, str
         needed = field.required or (field.or_platforms and field.name not in platforms)
         if needed and field.name not in values:
             raise OnboardingError(field.name, _("This is required."))
+    for name, complaint in adapter.complaints(values).items():
+        raise OnboardingError(name, str(complaint))
     secret = set(adapter.secret_fields)
     _replace_secrets(instance, {name: values[name] for name in values.keys() & secret})
     instance.settings = {name: values[name] for name in sorted(values.keys() - secret)}
-    named = values.get(adapter.reference_field)
+    named = adapter.reference_of(instance.address, values)
     instance.reference = named or instance.reference or f"{adapter.slug}-{uuid.uuid4()}"
 
 

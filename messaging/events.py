@@ -163,6 +163,22 @@ class Reacted(Event):
     from_us: bool = False
 
 
+STORY = "story"
+"""Why a WhatsApp "status" post is ignored; such a post's delivery keeps no content."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsentChanged(Event):
+    """Somebody asked for no more messages at this address, or for messages again.
+
+    `by_provider` says that the provider told so, not the person themselves.
+    """
+
+    person: Person
+    opted_out: bool
+    by_provider: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class NumberChanged(Event):
     """The person who was reached at `old` is now reached at `new`."""

@@ -105,6 +105,7 @@ KINDS = {
     events.Deleted: "deleted",
     events.Edited: "edited",
     events.Reacted: "reaction",
+    events.ConsentChanged: "consent",
     events.NumberChanged: "number",
     events.TemplateChanged: "template",
     events.Problem: "problem",
@@ -123,4 +124,6 @@ def _detail(event: events.Event) -> str:
             return f"{event.code} {event.detail}".strip()
         case events.Unlisted() | events.TemplateChanged():
             return event.name
+        case events.ConsentChanged():
+            return "opted out" if event.opted_out else "opted in"
     return ""

@@ -5,6 +5,7 @@ whoever calls has a transaction open.
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -14,13 +15,17 @@ from django.utils import timezone
 
 from messaging import (
     addressing,
+    bodies,
+    erasing,
     events,
     facts,
     media,
     merging,
+    optouts,
     realtime,
     signals,
     statuses,
+    templates,
     windows,
 )
 from messaging.models import Conversation, Lead, Message, MessageEvent
@@ -31,7 +36,6 @@ logger = logging.getLogger(__name__)
 
 Status = Message.Status
 Direction = Message.Direction
-SNIPPET = 200
 # How far apart our send and the provider's echo of it may lie to be taken for one message.
 ECHO_WITHIN = timedelta(minutes=10)
 
@@ -45,6 +49,7 @@ class Batch:
 
     def __init__(self, tenant: Tenant) -> None:
         self.tenant = tenant
+        self._named: defaultdict[int, set[str]] = defaultdict(set)
         self._changed: set[tuple[str, int, int]] = set()
         self._received: list[int] = []
         self._instances: dict[int | None, ProviderInstance | None] = {}
@@ -54,15 +59,21 @@ class Batch:
         instance = self._instance(delivery.instance_id)
         if instance is None:
             return
+        self._named[instance.pk] |= {*bodies.named_in(told)}
         for event in told:
             self._take(event, instance, delivery)
 
     def finish(self) -> None:
-        """Note when instances were last heard, and tell pages and listeners after commit."""
+        """Note when instances were last heard, order what was taken back to be taken out
+        everywhere, and tell pages and listeners after commit."""
         heard = [pk for pk, instance in self._instances.items() if instance]
         ProviderInstance.objects.of(self.tenant).filter(pk__in=heard).update(
             last_event_at=timezone.now()
         )
+        for instance_id, named in self._named.items():
+            erasing.order(
+                self.tenant.number, instance_id, erasing.changed_among(instance_id, named)
+            )
         for kind, conversation, message in sorted(self._changed):
             realtime.publish(kind, conversation=conversation, message=message)
         signals.received(self._received)
@@ -91,8 +102,12 @@ class Batch:
                 self._delete(event, fact, at)
             case events.Edited():
                 self._edit(event, fact, at, delivery)
+            case events.ConsentChanged():
+                self._change_consent(event, at)
             case events.NumberChanged():
                 self._change_number(event, instance)
+            case events.TemplateChanged():
+                templates.apply(event, instance, at)
             case _:
                 logger.debug("tenant %s: %s kept as a fact", self.tenant.number, fact.kind)
 
@@ -183,14 +198,20 @@ class Batch:
         )
         self._changed.add(("instance", 0, instance.pk))
 
+    def _change_consent(self, event: events.ConsentChanged, at: datetime) -> None:
+        source = optouts.Source.PROVIDER if event.by_provider else optouts.Source.MESSAGE
+        changed = optouts.change(
+            addressing.addresses_of(event.person), opted_out=event.opted_out, by=source, at=at
+        )
+        for conversation in optouts.conversations_at(changed):
+            self._changed.add(("conversation", conversation, 0))
+
     def _delete(self, event: events.Deleted, fact: MessageEvent, at: datetime) -> None:
-        """What a contact withdraws leaves a tombstone with the time, and no content."""
         message = _message(fact.instance_id, event.external_id)
         if message is None:
             return
         facts.belongs_to(fact, message)
-        _bury(message, at)
-        Conversation.objects.filter(last_message_id=message.pk).update(last_message_snippet="")
+        erasing.bury(message, at)
         self._note(message)
 
     def _edit(
@@ -202,13 +223,7 @@ class Batch:
         if message is None or (message.edited_at and message.edited_at > at):
             return
         facts.belongs_to(fact, message)
-        if message.deleted_at:
-            return
-        message.text, message.edited_at = event.text, at
-        message.save(update_fields=["text", "edited_at"])
-        Conversation.objects.filter(last_message_id=message.pk).update(
-            last_message_snippet=message.text[:SNIPPET]
-        )
+        erasing.rewrite(message, event.text, at)
         self._note(message)
 
     def _note(self, message: Message) -> None:
@@ -326,14 +341,7 @@ def _adopt_waiting_facts(message: Message) -> None:
             code, _, detail = fact.detail.partition(" ")
             statuses.apply(message, fact.status, code, detail)
         elif fact.kind == "deleted":
-            _bury(message, fact.at)
-
-
-def _bury(message: Message, at: datetime) -> None:
-    """Only the time of a withdrawn message stays; its files leave the storage, too."""
-    message.text, message.deleted_at = "", at
-    message.save(update_fields=["text", "deleted_at"])
-    media.forget([message.pk])
+            erasing.bury(message, fact.at)
 
 
 def _count_in(conversation: Conversation, message: Message) -> None:
@@ -343,7 +351,7 @@ def _count_in(conversation: Conversation, message: Message) -> None:
         facts |= {
             "last_message_at": message.sent_at,
             "last_message_id": message.pk,
-            "last_message_snippet": message.text[:SNIPPET],
+            "last_message_snippet": message.text[: erasing.SNIPPET],
             "last_message_direction": message.direction,
             "last_message_status": message.status,
         }

@@ -1,13 +1,18 @@
 """Jobs: load, enter the tenant, call the verb."""
 
+import logging
 from datetime import timedelta
 
+from django.db import transaction
 from django.utils import timezone
 
-from messaging import delivering, inbox, media
+from messaging import connecting, delivering, erasing, inbox, media, templates
+from messaging.providers.base import SendError
 from tenants import context, directory, orders
 from tenants.accounts.models import RememberedWrite
-from tenants.models import Tenant
+from tenants.models import ProviderInstance, Tenant
+
+logger = logging.getLogger(__name__)
 
 REMEMBER_WRITES = timedelta(days=2)
 KEEP_FAILED_JOBS_DAYS = 14
@@ -46,6 +51,42 @@ def discard_files(tenant: int, paths: list[str]) -> None:
         return
     with context.entered(found):
         media.discard(paths)
+
+
+def take_out(tenant: int, instance: int, messages: list[str]) -> None:
+    """Take what was withdrawn or edited out of every place it was copied to."""
+    try:
+        found = directory.tenant_numbered(tenant)
+    except Tenant.DoesNotExist:
+        return
+    with context.entered(found):
+        for external_id in messages:
+            with transaction.atomic():
+                erasing.take_out(tenant, instance, external_id)
+
+
+def synchronise_templates(tenant: int, instance: int) -> None:
+    """Read an account's templates from its provider."""
+    found = ProviderInstance.objects.across_tenants().filter(pk=instance, tenant=tenant).first()
+    if found is None:
+        return
+    with context.entered(directory.tenant_numbered(tenant)):
+        try:
+            templates.synchronise(found)
+        except SendError as error:
+            if error.retry or error.unknown:
+                raise
+            logger.info("templates of instance %s could not be read: %s", instance, error.code)
+
+
+def synchronise_all_templates(timestamp: int) -> None:
+    """Order the reading of every account's templates."""
+    templates.synchronise_all()
+
+
+def probe_waiting(timestamp: int) -> None:
+    """Ask again about numbers whose provider could not be asked when they were connected."""
+    connecting.probe_waiting()
 
 
 def forget_old(timestamp: int) -> None:

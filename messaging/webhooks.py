@@ -26,6 +26,7 @@ PREFIXES = ("/webhooks/", "/api/webhooks/")
 NOBODY = 0
 """The instance and tenant of the platform's own candidate."""
 DATABASE_SECONDS = 8
+LONGEST_QUERY = 2000
 
 REFUSED = Counter("amda_webhooks_refused", "Posts whose signature did not verify", ["provider"])
 STORED = Counter("amda_webhooks_stored", "Posts that were stored", ["provider"])
@@ -281,7 +282,8 @@ def _arrivals(provider: Provider, hook: Hook, meant: list[Candidate]) -> list[Ar
             provider=provider.slug,
             route=hook.route,
             content_type=hook.content_type.replace("\x00", ""),
-            body=hook.body,
+            query=hook.query.replace("\x00", "")[:LONGEST_QUERY],
+            body=provider.part_for(hook, candidate),
         )
         for candidate in meant
         if candidate.instance_id != NOBODY

@@ -42,6 +42,7 @@ class Arrival:
     route: str
     content_type: str
     body: bytes
+    query: str = ""
     received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     sealed: bytes = b""
     stored: asyncio.Future | None = None
@@ -52,10 +53,10 @@ class Arrival:
 INSERT = """
 INSERT INTO public.tenants_webhookdelivery
     (tenant_id, instance_id, provider, route, content_type, body, size, received_at,
-     state, attempts, error)
+     query, state, attempts, error)
 SELECT *, 'waiting', 0, '' FROM unnest(
     %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %b::bytea[], %s::int[],
-    %b::timestamptz[])
+    %b::timestamptz[], %s::text[])
 """
 
 
@@ -174,6 +175,7 @@ class Writer:
             [arrival.sealed for arrival in batch],
             [len(arrival.body) for arrival in batch],
             [arrival.received_at for arrival in batch],
+            [arrival.query for arrival in batch],
         )
         await self._execute(INSERT, columns)
 

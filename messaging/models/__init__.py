@@ -3,6 +3,7 @@
 from messaging.models.conversations import Conversation, Message, MessageEvent
 from messaging.models.files import MessageFile
 from messaging.models.leads import Lead, LeadIdentity, LeadMerge
+from messaging.models.templates import MessageTemplate
 
 __all__ = [
     "Conversation",
@@ -12,4 +13,5 @@ __all__ = [
     "Message",
     "MessageEvent",
     "MessageFile",
+    "MessageTemplate",
 ]

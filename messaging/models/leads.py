@@ -34,7 +34,10 @@ class Lead(models.Model):
 
 
 class LeadIdentity(models.Model):
-    """One way to reach a lead; no two leads of a tenant share one."""
+    """One way to reach a lead; no two leads of a tenant share one.
+
+    Who opts out at an address gets nothing there, whichever way it would travel.
+    """
 
     class Kind(models.TextChoices):
         PHONE = "phone", _("phone number")
@@ -42,9 +45,19 @@ class LeadIdentity(models.Model):
         BSUID = "bsuid", _("WhatsApp business-scoped id")
         EMAIL = "email", _("e-mail")
 
+    class ConsentSource(models.TextChoices):
+        MESSAGE = "message", _("by a message")
+        LINK = "link", _("by the link in an e-mail")
+        PROVIDER = "provider", _("at the message service")
+
     lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="identities")
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)
     value = models.CharField(_("value"), max_length=254)
+    opted_out = models.BooleanField(_("wants no messages"), default=False)
+    consent_changed_at = models.DateTimeField(null=True, blank=True)
+    consent_changed_by = models.CharField(
+        max_length=10, choices=ConsentSource.choices, blank=True, default=""
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -4,7 +4,8 @@ What arrives is read by pure functions (no database, network or clock); what lea
 each, without retry or sleep. An adapter knows `messaging.events` and nothing else of ours.
 """
 
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import IO, Any, ClassVar
@@ -52,6 +53,7 @@ class Feature(StrEnum):
     MAKES_INSTANCES = "makes_instances"
     FINDS_PHONES = "finds_phones"
     JOURNAL = "journal"
+    SUBJECTS = "subjects"
 
 
 class BadSignature(Exception):
@@ -119,12 +121,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class File:
-    """A file to send: its content, or a `url` from which the provider may fetch it."""
+    """A file to send: its content, or a `url` from which the provider may fetch it.
+
+    `size` is in bytes, 0 where nobody knows.
+    """
 
     mime_type: str
     file_name: str = ""
     content: bytes = field(default=b"", repr=False)
     url: str = field(default="", repr=False)
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -222,9 +228,17 @@ class Media:
     file_name: str = ""
 
 
+def _no_way_out(host: str, port: int) -> socket.socket:
+    raise OSError("nothing may be dialled from here")
+
+
 @dataclass(frozen=True)
 class Via:
-    """An instance as an adapter sees it, and the HTTP client to call its provider with."""
+    """An instance as an adapter sees it, and what to call its provider with.
+
+    `webhooks` are the public addresses its provider posts to, by route. `dial` opens a connection
+    to a host and port that a tenant's setting may name, for what is not HTTP.
+    """
 
     instance_id: int
     reference: str
@@ -232,6 +246,8 @@ class Via:
     settings: Mapping[str, Any]
     secrets: Mapping[str, str] = field(repr=False)
     http: httpx.Client = field(repr=False)
+    webhooks: Mapping[str, str] = field(default_factory=dict)
+    dial: Callable[[str, int], socket.socket] = field(default=_no_way_out, repr=False)
 
 
 @dataclass(frozen=True)
@@ -259,7 +275,8 @@ class SendError(Exception):
     """A send that failed: what the provider said, whether to try again, whose fault it is.
 
     `unknown` means the request left and no answer came: the message may have been sent, so it
-    is never resent blindly. `retry_after` is in seconds, where the provider says.
+    is never resent blindly. `retry_after` is in seconds, where the provider says. `opted_out`
+    means that the recipient told the provider to let nothing of ours through.
     """
 
     def __init__(
@@ -271,6 +288,7 @@ class SendError(Exception):
         blame: Blame = Blame.PROVIDER,
         unknown: bool = False,
         retry_after: float | None = None,
+        opted_out: bool = False,
     ) -> None:
         super().__init__(f"{code}: {detail}" if detail else code)
         self.code = code
@@ -279,6 +297,7 @@ class SendError(Exception):
         self.blame = blame
         self.unknown = unknown
         self.retry_after = retry_after
+        self.opted_out = opted_out
 
 
 class NotOwned(SendError):
@@ -327,7 +346,8 @@ class Found:
 
 @dataclass(frozen=True)
 class Field:
-    """One value people give when they connect an instance."""
+    """One value people give when they connect an instance. One that `is_host` names a server to
+    which we connect, and only servers of the public network may be named."""
 
     name: str
     label: Any
@@ -336,6 +356,7 @@ class Field:
     default: str = ""
     choices: tuple[str, ...] = ()
     help: Any = ""
+    is_host: bool = False
     or_platforms: bool = False
     """Whether it must be given unless the platform has one for everybody."""
 
@@ -350,10 +371,16 @@ class Provider:
     """Its webhook paths below the root → route name; `{vendor}` stands for the slug."""
     status_paths: ClassVar[Mapping[str, str]] = {}
     """Paths that tell whoever asks that the webhook is up → the name it answers with."""
+    routes_to_set: ClassVar[tuple[str, ...]] = ("",)
+    """The routes whose addresses people give to the provider; it finds the others by itself."""
+    webhook_fragment: ClassVar[str] = ""
+    """What the provider reads behind the `#` of a webhook's address."""
     supports: ClassVar[frozenset[Feature]] = frozenset()
     fields: ClassVar[tuple[Field, ...]] = ()
     reference_field: ClassVar[str] = ""
-    """The field whose value is the instance's reference; "" where the address is."""
+    """The field whose value is the instance's reference; see `reference_of`."""
+    address_field: ClassVar[str] = ""
+    """The field whose value is the instance's address where no other is given."""
     account_field: ClassVar[str] = ""
     """The setting that several instances may share and by which a post may name them all."""
     must_prove: ClassVar[bool] = False
@@ -366,11 +393,29 @@ class Provider:
     """How many messages of one instance may be on their way to the provider together."""
     media_days: ClassVar[int] = 7
     """For how many days after a message its files may still be asked for."""
+    fetches_files: ClassVar[bool] = False
+    """Whether it fetches the files we send from a `url`, and takes no content."""
+    largest_file: ClassVar[int] = 100 * 1024 * 1024
+    advice: ClassVar[Mapping[str, Any]] = {}
+    """What a failure means for whoever wrote the message, by its code."""
 
     @property
     def secret_fields(self) -> tuple[str, ...]:
         """Names that never appear in a log and are encrypted at rest."""
         return tuple(field.name for field in self.fields if field.secret)
+
+    def reference_of(self, address: str, values: Mapping[str, str]) -> str:
+        """What its posts call an instance with this address and these fields; "" where they do
+        not name it."""
+        return values.get(self.reference_field, "")
+
+    def complaints(self, values: Mapping[str, str]) -> Mapping[str, Any]:
+        """What is wrong with the fields of an instance taken together: field → sentence."""
+        return {}
+
+    def external_id_of(self, outgoing: Outgoing, via: Via) -> str:
+        """The id a message will have, where we choose it; "" where the provider does."""
+        return ""
 
     def answer_handshake(self, hook: Hook, candidates: Sequence[Candidate]) -> str | None:
         """The text that proves we own the URL; None where this is no handshake."""
@@ -384,6 +429,10 @@ class Provider:
         """The candidates whose secret signed this post; `BadSignature` when none did."""
         raise NotImplementedError
 
+    def part_for(self, hook: Hook, candidate: Candidate) -> bytes:
+        """What of a body is kept for one instance: all of it, unless it is about others too."""
+        return hook.body
+
     def answer(self, hook: Hook) -> Answer:
         """What the 200 says."""
         return Answer()
@@ -396,10 +445,6 @@ class Provider:
     def blame_of(self, code: str) -> Blame:
         """Whose fault a failure with this code is, where a status tells it later."""
         return Blame.PROVIDER
-
-    def advice_of(self, code: str) -> Any:
-        """What a person can do about a failure with this code; "" where blame says enough."""
-        return ""
 
     def send(self, outgoing: Outgoing, via: Via) -> Sent:
         """Hand one message to the provider, or raise `SendError`."""

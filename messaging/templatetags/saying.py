@@ -200,7 +200,7 @@ def tick_word(status: str) -> str:
 @register.filter
 def why_failed(message) -> str:
     """What to make of a failure: what its code says, else by whose fault it is."""
-    advice = provider_of(message.provider).advice_of(message.error_code)
+    advice = provider_of(message.provider).advice.get(message.error_code)
     return advice or BLAMES.get(message.error_blame, BLAMES[Blame.PROVIDER])
 
 

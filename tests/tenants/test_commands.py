@@ -71,6 +71,7 @@ def test_connect_instance_prints_id_and_webhook_and_no_secret(tenant, settings):
     assert printed.splitlines() == [
         f"instance: {instance.pk}",
         f"webhook: {settings.PUBLIC_URL}/api/webhooks/wasender/vendor_001",
+        "state: pending (ConnectError)",
     ]
     assert instance.secrets == {"api_key": "key-of-shop", "webhook_secret": "secret-of-shop"}
     assert instance.settings["signature"] == "secret"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from messaging.events import (
+    STORY,
     Deleted,
     Edited,
     Event,
@@ -94,7 +95,7 @@ def read_message(post: Post, item: Any) -> Event | None:
     key = mapping(mapping(item).get("key"))
     message = unwrap(mapping(item).get("message"))
     if chat_of(key) == "status@broadcast":
-        return ignored(post, item, "story")
+        return ignored(post, item, STORY)
     if mapping(item).get("success") is False:
         return status_changed(post, item, key, Status.FAILED)
     for name, read in _INSIDE.items():

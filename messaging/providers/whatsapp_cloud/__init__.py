@@ -87,6 +87,7 @@ class WhatsAppCloud(Provider):
     must_prove = True
     sends_at_once = 10
     media_days = 7
+    advice = codes.ADVICE
     longest_text = 4096
     longest_caption = 1024
     without_caption = frozenset({Kind.AUDIO, Kind.VOICE, Kind.STICKER})
@@ -122,6 +123,11 @@ class WhatsAppCloud(Provider):
             raise BadSignature("wrong")
         return meant
 
+    def part_for(self, hook: Hook, candidate: Candidate) -> bytes:
+        """A post may carry several tenants: what is another's is not kept for this one."""
+        account = str(candidate.settings.get(self.account_field, ""))
+        return envelope.part_for(hook.body, candidate.reference, account)
+
     def answer(self, hook: Hook) -> Answer:
         return Answer('{"success":true,"queued":true}')
 
@@ -130,9 +136,6 @@ class WhatsAppCloud(Provider):
 
     def blame_of(self, code: str) -> Blame:
         return codes.blame_of(code)
-
-    def advice_of(self, code: str) -> Any:
-        return codes.ADVICE.get(code, "")
 
     def send(self, outgoing: Outgoing, via: Via) -> Sent:
         return sending.send(outgoing, via)

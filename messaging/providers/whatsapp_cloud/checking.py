@@ -30,7 +30,7 @@ _NOT_SHOWN = ("33", "100", "803", "2500")
 
 
 def check(via: Via) -> InstanceState:
-    """The state of the number; `NotOwned` where token, number and account do not belong together."""
+    """The state of the number; `NotOwned` where token, number and account do not fit."""
     answer = _shown(via, via.reference, {"fields": _FIELDS}, "phone_number_id")
     number = "".join(each for each in first_text(answer, "display_phone_number") if each.isdigit())
     if first_text(answer, "id") != via.reference:
@@ -50,7 +50,7 @@ def _shown(via: Via, path: str, query: dict[str, str], field: str) -> dict:
     try:
         return ask(via, "GET", path, query=query)
     except SendError as error:
-        if error.code in _BAD_TOKEN or error.code.startswith("2") and len(error.code) == 3:
+        if error.code in _BAD_TOKEN or (error.code.startswith("2") and len(error.code) == 3):
             raise NotOwned(error.code, error.detail, field="access_token") from error
         if error.code in _NOT_SHOWN:
             raise NotOwned(error.code, error.detail, field=field) from error

@@ -78,6 +78,28 @@ def changes_for(body: bytes, reference: str, account: str) -> list[Change]:
     ]
 
 
+def part_for(body: bytes, reference: str, account: str) -> bytes:
+    """The body with the changes that concern one number only; untouched where that is all."""
+    try:
+        envelope = json.loads(body.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return body
+    if all(change.concerns(reference, account) for change in _changes(envelope)):
+        return body
+    entries = [_entry_for(entry, reference, account) for entry in listing(envelope["entry"])]
+    part = {**envelope, "entry": [entry for entry in entries if entry["changes"]]}
+    return json.dumps(part, ensure_ascii=True).encode()
+
+
+def _entry_for(entry: Any, reference: str, account: str) -> dict[str, Any]:
+    kept = [
+        found
+        for found in listing(mapping(entry).get("changes"))
+        if _change(mapping(entry), found).concerns(reference, account)
+    ]
+    return {**mapping(entry), "changes": kept}
+
+
 def ignored(change: Change, item: Any, reason: str) -> Ignored:
     """Nothing to keep, as the table says."""
     return Ignored(
@@ -130,14 +152,18 @@ def said_at(change: Change, item: Any) -> datetime | None:
 def _changes(envelope: Any) -> Iterator[Change]:
     for entry in listing(mapping(envelope).get("entry")):
         for found in listing(mapping(entry).get("changes")):
-            value = mapping(mapping(found).get("value"))
-            yield Change(
-                field=text(mapping(found).get("field"))[:100],
-                value=value,
-                number_id=_name(mapping(value.get("metadata")), "phone_number_id"),
-                account_ids=_accounts(mapping(entry), value),
-                time=first_text(mapping(entry), "time"),
-            )
+            yield _change(mapping(entry), found)
+
+
+def _change(entry: dict[str, Any], found: Any) -> Change:
+    value = mapping(mapping(found).get("value"))
+    return Change(
+        field=text(mapping(found).get("field"))[:100],
+        value=value,
+        number_id=_name(mapping(value.get("metadata")), "phone_number_id"),
+        account_ids=_accounts(entry, value),
+        time=first_text(entry, "time"),
+    )
 
 
 def _accounts(entry: dict[str, Any], value: dict[str, Any]) -> tuple[str, ...]:

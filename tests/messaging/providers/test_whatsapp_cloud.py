@@ -433,6 +433,26 @@ def _change(number: str, sender: str, message_id: str) -> dict:
     return {"field": "messages", "value": {"metadata": metadata, "messages": [message]}}
 
 
+def test_what_is_kept_for_a_number_holds_nothing_of_the_others():
+    batch = load("batch__two_numbers_two_accounts")
+    ours = Candidate(1, 1, NUMBER, {"waba_id": ACCOUNT}, ())
+    theirs = Candidate(2, 2, OTHER_NUMBER, {"waba_id": OTHER_ACCOUNT}, ())
+
+    part = meta.part_for(batch, ours)
+
+    assert b"leak me" not in part and b"theirs" not in part
+    assert meta.parse(Hook(body=part, account=ACCOUNT), NUMBER) == parse(
+        "batch__two_numbers_two_accounts"
+    )
+    assert b"Bonjour" not in meta.part_for(batch, theirs)
+
+
+def test_what_is_about_one_number_is_kept_as_it_came():
+    post = load("messages__text")
+
+    assert meta.part_for(post, Candidate(1, 1, NUMBER, {}, ())) == post.body
+
+
 # Handshake and signatures
 
 
@@ -543,5 +563,5 @@ def test_a_failure_told_later_says_whose_fault_it_is(code, blame):
 
 
 def test_codes_that_a_team_meets_say_what_to_do():
-    assert "template" in str(meta.advice_of("131047")).lower()
-    assert meta.advice_of("424242") == ""
+    assert "template" in str(meta.advice["131047"]).lower()
+    assert meta.advice.get("424242") is None
