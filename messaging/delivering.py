@@ -178,16 +178,11 @@ def _number_of(external_id: str, instance_id: int) -> str:
 
 def record_sent(message: Message, sent: Sent) -> None:
     """The provider took it. A status that came meanwhile already says more and stays."""
-    facts = {
-        name: value
-        for name, value in (
-            ("external_id", sent.external_id),
-            ("provider_number", sent.provider_number),
-        )
-        if value
-    }
-    if facts:
-        Message.objects.filter(pk=message.pk).update(**facts)
+    if sent.provider_number:
+        Message.objects.filter(pk=message.pk).update(provider_number=sent.provider_number)
+    if sent.external_id:
+        # A status may have been quicker than the answer: it waits for this id.
+        ingest.link(message, sent.external_id)
     moved = Message.objects.filter(pk=message.pk, status__in=(Status.SENDING, Status.UNKNOWN))
     moved.update(status=Status.SENT)
     _tell(message)
