@@ -18,6 +18,7 @@ def on_app_ready(app: Any) -> None:
     app.task(name="amda.take_out", queue="inbox", retry=patiently)(tasks.take_out)
     app.task(name="amda.drain_outbox", queue="outbox", retry=again)(tasks.drain_outbox)
     app.task(name="amda.fetch_media", queue="media", retry=again)(tasks.fetch_media)
+    app.task(name="amda.reconcile", queue="default", retry=patiently)(tasks.reconcile)
     app.task(name="amda.discard_files", queue="media", retry=patiently)(tasks.discard_files)
     app.task(name="amda.synchronise_templates", queue="default", retry=patiently)(
         tasks.synchronise_templates

@@ -10,12 +10,11 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 from django.utils import timezone
 
-from messaging import bodies, media
-from messaging.models import Conversation, Message, MessageEvent
+from messaging import bodies, media, previews
+from messaging.models import Message, MessageEvent
 from tenants import orders
 from tenants.api import idempotency
 
-SNIPPET = 200
 # Whoever was reading the old words meanwhile has written down what it made of them by then.
 AFTER = timedelta(seconds=5)
 # A write is remembered under the time it began, a little before its message was made.
@@ -30,7 +29,7 @@ def bury(message: Message, at: datetime) -> None:
     message.deleted_at = at
     message.save(update_fields=["text", "subject", "error_detail", "deleted_at"])
     media.forget([message.pk])
-    _show_in_lists(message)
+    previews.renew(message)
 
 
 def rewrite(message: Message, text: str, at: datetime) -> None:
@@ -39,7 +38,7 @@ def rewrite(message: Message, text: str, at: datetime) -> None:
         return
     message.text, message.edited_at = text, at
     message.save(update_fields=["text", "edited_at"])
-    _show_in_lists(message)
+    previews.renew(message)
 
 
 def changed_among(instance_id: int, external_ids: Collection[str]) -> list[str]:
@@ -77,15 +76,9 @@ def take_out(tenant: int, instance_id: int, external_id: str) -> None:
         return
     if withdrawn:
         media.forget([message.pk])
-    _show_in_lists(message)
+    previews.renew(message)
     message.events.exclude(detail="").update(detail="")
     _correct_remembered_answers(message)
-
-
-def _show_in_lists(message: Message) -> None:
-    Conversation.objects.filter(last_message_id=message.pk).update(
-        last_message_snippet=message.text[:SNIPPET]
-    )
 
 
 def _correct_remembered_answers(message: Message) -> None:

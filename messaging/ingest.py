@@ -22,6 +22,7 @@ from messaging import (
     media,
     merging,
     optouts,
+    previews,
     realtime,
     signals,
     statuses,
@@ -112,13 +113,14 @@ class Batch:
                 logger.debug("tenant %s: %s kept as a fact", self.tenant.number, fact.kind)
 
     def _receive(self, event, fact, instance, at, heard_at) -> None:
-        conversation = self._conversation(event, instance)
+        peer = _peer(event)
+        conversation = self._conversation(event, instance, peer)
         if event.from_us:
             own = _own_message(event, conversation, at)
             if own is not None:
                 self._adopt_echo(own, event, fact)
                 return
-        message, is_new = _insert_message(event, conversation, instance, at, heard_at)
+        message, is_new = _insert_message(event, conversation, peer, at, heard_at)
         facts.belongs_to(fact, message)
         if not is_new:
             return
@@ -129,20 +131,23 @@ class Batch:
         if message.direction == Direction.IN:
             self._received.append(message.pk)
 
-    def _conversation(self, event: events.Received, instance: ProviderInstance) -> Conversation:
+    def _conversation(
+        self, event: events.Received, instance: ProviderInstance, peer: str
+    ) -> Conversation:
         addresses = (
-            [addressing.Address(addressing.Kind.LID, event.group)]
+            [addressing.Address(addressing.Kind.LID, peer)]
             if event.group
             else addressing.addresses_of(event.person)
         )
         name = "" if event.from_us or event.group else event.person.name
         lead = self._lead(addresses, name)
-        return _find_or_open(lead, instance, event.group or addresses[0].value, bool(event.group))
+        return _find_or_open(lead, instance, peer, bool(event.group))
 
     def _lead(self, addresses: list[addressing.Address], name: str) -> Lead:
         known = addressing.leads_with(addresses)
         for other in known[1:]:
-            merging.merge(known[0], other)
+            if not merging.are_kept_apart(known[0], other):
+                merging.merge(known[0], other)
         lead, _is_new = addressing.lead_for(addresses, name=name)
         if name and not lead.name:
             lead.name = name[:200]
@@ -244,7 +249,9 @@ def _find_or_open(
     lead: Lead, instance: ProviderInstance, peer: str, is_group: bool
 ) -> Conversation:
     """The lead's conversation at this instance; a lead without a number yet keeps its one."""
-    mine = Conversation.objects.filter(lead=lead, instance_id=instance.pk, is_group=is_group)
+    mine = Conversation.objects.filter(
+        lead=lead, instance_id=instance.pk, is_group=is_group, folded_into=None
+    )
     conversation = mine.filter(peer=peer).first() or (mine.first() if not is_group else None)
     if conversation is None:
         conversation, _is_new = Conversation.objects.get_or_create(
@@ -264,17 +271,23 @@ def _find_or_open(
     return conversation
 
 
+def _peer(event: events.Received) -> str:
+    """The address the message came from or went to: the group's, else the surest of a person."""
+    return event.group or addressing.addresses_of(event.person)[0].value
+
+
 def _insert_message(
-    event: events.Received, conversation: Conversation, instance, at: datetime, heard_at: datetime
+    event: events.Received, conversation: Conversation, peer: str, at: datetime, heard_at: datetime
 ) -> tuple[Message, bool]:
     outgoing = event.from_us
     return Message.objects.get_or_create(
-        instance_id=instance.pk,
+        instance_id=conversation.instance_id,
         external_id=event.external_id[:200],
         defaults={
             "conversation": conversation,
             "lead_id": conversation.lead_id,
-            "provider": instance.provider,
+            "peer": peer,
+            "provider": conversation.provider,
             "medium": conversation.medium,
             "direction": Direction.OUT if outgoing else Direction.IN,
             "origin": Message.Origin.PHONE if outgoing else Message.Origin.CONTACT,
@@ -348,13 +361,7 @@ def _count_in(conversation: Conversation, message: Message) -> None:
     """Keep the conversation's row true: last message, unread, window; reopen it."""
     facts: dict = {}
     if _is_last(conversation, message):
-        facts |= {
-            "last_message_at": message.sent_at,
-            "last_message_id": message.pk,
-            "last_message_snippet": message.text[: erasing.SNIPPET],
-            "last_message_direction": message.direction,
-            "last_message_status": message.status,
-        }
+        facts |= previews.of(message)
     if message.direction == Direction.IN:
         facts |= {
             "unread_count": F("unread_count") + 1,

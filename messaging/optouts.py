@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from messaging import addressing
+from messaging import addressing, numbering
 from messaging.models import Conversation, LeadIdentity
 
 CODE = "opted_out"
@@ -47,7 +47,7 @@ def of(conversation: Conversation) -> LeadIdentity | None:
     """The address of a conversation whose owner wants nothing there; None where they may be
     written to."""
     return LeadIdentity.objects.filter(
-        lead=conversation.lead_id, value=conversation.peer, opted_out=True
+        lead=conversation.lead_id, value__in=numbering.forms(conversation.peer), opted_out=True
     ).first()
 
 
@@ -55,7 +55,7 @@ def conversations_at(identities: Iterable[LeadIdentity]) -> list[int]:
     """The conversations that are held at these addresses, by id."""
     held = Q(pk=None)
     for identity in identities:
-        held |= Q(lead=identity.lead_id, peer=identity.value)
+        held |= Q(lead=identity.lead_id, peer__in=numbering.forms(identity.value))
     return list(Conversation.objects.filter(held).values_list("pk", flat=True))
 
 
@@ -67,5 +67,6 @@ def why_refused(kind: str):
 def _any_of(addresses: Iterable[addressing.Address]) -> Q:
     wanted = Q(pk=None)
     for address in addresses:
-        wanted |= Q(kind=address.kind, value=address.value)
+        for same in addressing.same_as(address):
+            wanted |= Q(kind=same.kind, value=same.value)
     return wanted

@@ -16,7 +16,9 @@ from messaging import (
     addressing,
     delivering,
     media,
+    numbering,
     optouts,
+    previews,
     realtime,
     sniffing,
     statuses,
@@ -33,7 +35,6 @@ from tenants.context import current_number
 from tenants.models import ProviderInstance
 
 LONGEST_TEXT = 20_000
-SNIPPET = 200
 MOST_TEMPLATES_NAMED = 20
 
 
@@ -136,6 +137,7 @@ def _put(
     now,
 ) -> Message:
     with transaction.atomic():
+        conversation = _held(conversation)
         message, is_new = _insert(conversation, instance, draft, origin, by, reference, now)
         if is_new:
             _attach(draft.files, message)
@@ -177,7 +179,12 @@ def start(
 
 
 def open_conversation(lead, instance: ProviderInstance, peer: str) -> Conversation:
-    """The conversation between a lead and an instance, made where there is none yet."""
+    """The conversation between a lead and an instance at an address, in whichever form it is
+    written; made where there is none yet."""
+    mine = Conversation.objects.filter(lead=lead, instance_id=instance.pk, folded_into=None)
+    known = mine.filter(peer__in=numbering.forms(peer)).order_by("-last_message_at").first()
+    if known is not None:
+        return known
     conversation, _is_new = Conversation.objects.get_or_create(
         lead=lead,
         instance_id=instance.pk,
@@ -232,6 +239,15 @@ def choose_instance(instance_id: int | None) -> ProviderInstance:
             "instance_ambiguous", _("Several numbers are connected: choose one."), "instance"
         )
     return candidates[0]
+
+
+def _held(conversation: Conversation) -> Conversation:
+    """The conversation where things are said now; nobody folds it while we write in it."""
+    rows = Conversation.objects.select_for_update(no_key=True)
+    held = rows.get(pk=conversation.pk)
+    while held.folded_into_id is not None:
+        held = rows.get(pk=held.folded_into_id)
+    return held
 
 
 def _instance(instance_id: int) -> ProviderInstance:
@@ -410,6 +426,7 @@ def _insert(
         defaults={
             "conversation": conversation,
             "lead_id": conversation.lead_id,
+            "peer": conversation.peer,
             "instance_id": instance.pk,
             "provider": instance.provider,
             "medium": conversation.medium,
@@ -431,11 +448,7 @@ def _insert(
 def _show_as_last(conversation: Conversation, message: Message) -> None:
     """An answer is the last message, reads what came before, and reopens the conversation."""
     Conversation.objects.filter(pk=conversation.pk).update(
-        last_message_at=message.sent_at,
-        last_message_id=message.pk,
-        last_message_snippet=message.text[:SNIPPET],
-        last_message_direction=message.direction,
-        last_message_status=message.status,
+        **previews.of(message),
         unread_count=0 if message.origin == Message.Origin.PERSON else F("unread_count"),
         state=Conversation.State.OPEN,
         closed_at=None,

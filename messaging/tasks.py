@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from messaging import connecting, delivering, erasing, inbox, media, templates
+from messaging import connecting, delivering, erasing, inbox, media, reconciling, templates
 from messaging.providers.base import SendError
 from tenants import context, directory, orders
 from tenants.accounts.models import RememberedWrite
@@ -87,6 +87,21 @@ def synchronise_all_templates(timestamp: int) -> None:
 def probe_waiting(timestamp: int) -> None:
     """Ask again about numbers whose provider could not be asked when they were connected."""
     connecting.probe_waiting()
+
+
+def reconcile(tenant: int, instance: int, minutes: int) -> None:
+    """Read what a provider kept while it, or we, were away."""
+    try:
+        found = directory.tenant_numbered(tenant)
+    except Tenant.DoesNotExist:
+        return
+    with context.entered(found):
+        try:
+            reconciling.reconcile(instance, minutes)
+        except SendError as error:
+            if error.retry or error.unknown:
+                raise
+            logger.warning("instance %s: its journal cannot be read: %s", instance, error.code)
 
 
 def forget_old(timestamp: int) -> None:

@@ -290,7 +290,7 @@ def _require(user: User, action: Action) -> None:
 
 
 def _conversation(request, pk: int) -> Conversation:
-    found = queries.visible_conversations(request.user).filter(pk=pk).first()
+    found = queries.conversation_of(request.user, pk)
     if found is None:
         raise NotHere("conversation_unknown")
     return found

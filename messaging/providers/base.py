@@ -88,8 +88,8 @@ class Hook:
 @dataclass(frozen=True)
 class InstanceRef:
     """Which instances a post names: by the vendor in its URL, by the provider's reference of one,
-    or by an account that several share. One that is wholly empty means any of the provider's,
-    which only a handshake may ask for."""
+    or by an account that several share. One that is wholly empty means any of the provider's: for
+    handshakes, and for bodies that name nobody and still must be answered."""
 
     vendor: str = ""
     reference: str = ""

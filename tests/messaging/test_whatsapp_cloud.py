@@ -565,7 +565,7 @@ def test_retry_of_free_text_outside_the_window_is_refused(tenant, conversation):
         close_window(conversation)
 
         with pytest.raises(outbox.Refused, match="window_closed"):
-            outbox.retry(message)
+            outbox.retry(Message.objects.get(pk=message.pk))
 
 
 def test_first_message_to_a_stranger_needs_a_template(tenant, cloud, fake):

@@ -10,28 +10,17 @@ from messaging.events import (
     Ignored,
     InstanceChanged,
     Kind,
-    NumberChanged,
-    Problem,
     Reacted,
     Received,
     Status,
     StatusChanged,
-    TemplateChanged,
     Unlisted,
 )
-from messaging.providers.base import (
-    Blame,
-    Card,
-    Choice,
-    Choices,
-    File,
-    Hook,
-    Outgoing,
-    Place,
-)
+from messaging.providers.base import Blame, Card, File, Hook, Outgoing, Place, Poll
 from messaging.providers.signatures import hmac_sha256_hex
-from messaging.providers.templates import ButtonValue, FilledTemplate, Variable
 from tests.contract import TEXT, Kit, Signer
+from tests.messaging.providers.twilio_kit import TWILIO
+from tests.messaging.providers.whatsapp_cloud_kit import WHATSAPP_CLOUD
 
 
 def _secret_itself(hook: Hook, secrets) -> Hook:
@@ -129,27 +118,18 @@ WASENDER = Kit(
 )
 
 
-def _sha256_of_the_body(hook: Hook, secrets) -> Hook:
-    digest = hmac_sha256_hex(secrets["app_secret"], hook.body)
-    return replace(hook, headers={"x-hub-signature-256": f"sha256={digest}"})
+def _bearer(hook: Hook, secrets) -> Hook:
+    return replace(hook, headers={"authorization": f"Bearer {secrets['webhook_token']}"})
 
 
-def _graph_error(status: int, code: int) -> httpx.Response:
-    error = {"message": f"(#{code}) Said", "code": code, "error_data": {"details": "Details"}}
-    return httpx.Response(status, json={"error": error})
+def _bare_token(hook: Hook, secrets) -> Hook:
+    return replace(hook, headers={"authorization": secrets["webhook_token"]})
 
 
-_TEMPLATE = FilledTemplate(
-    "order_ready",
-    "fr",
-    header=(Variable("12"),),
-    body=(Variable("Awa", "first_name"),),
-    buttons=(ButtonValue(0, "url", "12"), ButtonValue(1, "code", "ETE20")),
-)
-_LIST = Choices((Choice("m", "Taille M", "En stock"),), label="Tailles")
+_QUOTA = {"correspondentsStatus": {"status": "CORRESPONDENTS_QUOTE_EXCEEDED", "used": 3}}
 
-WHATSAPP_CLOUD = Kit(
-    signers=(Signer(_sha256_of_the_body),),
+GREENAPI = Kit(
+    signers=(Signer(_bearer), Signer(_bare_token)),
     events=frozenset(
         {
             Received,
@@ -158,9 +138,6 @@ WHATSAPP_CLOUD = Kit(
             Deleted,
             Edited,
             Reacted,
-            NumberChanged,
-            TemplateChanged,
-            Problem,
             Ignored,
             Unlisted,
         }
@@ -168,68 +145,67 @@ WHATSAPP_CLOUD = Kit(
     statuses=frozenset(Status),
     ignored=frozenset(
         {
-            "account settings",
-            "address book",
+            "story",
+            "newsletter post",
             "call",
-            "chat opened",
-            "group settings",
-            "history",
-            "marketing resumed",
-            "messaging limit",
-            "security code",
+            "block",
+            "device",
+            "socket state",
+            "not sent yet",
         }
     ),
-    taken=httpx.Response(200, json={"id": "990009", "messages": [{"id": "wamid.T1"}]}),
+    taken=httpx.Response(200, json={"idMessage": "G30"}),
     outgoing=(
         TEXT,
-        replace(TEXT, to="FR.4400112233445566", reply_to="wamid.A1"),
-        replace(TEXT, to="Y2FwaV9ncm91cDox"),
+        replace(TEXT, reply_to="G1"),
+        replace(TEXT, to="77001122334455@lid"),
+        replace(TEXT, to="120363000000000001@g.us"),
         *(
             _of_kind(kind, file=file)
-            for kind in (Kind.IMAGE, Kind.VIDEO, Kind.DOCUMENT)
+            for kind in (
+                Kind.IMAGE,
+                Kind.VIDEO,
+                Kind.AUDIO,
+                Kind.VOICE,
+                Kind.DOCUMENT,
+                Kind.STICKER,
+            )
             for file in (_LINKED, _UPLOADED)
         ),
-        *(
-            _of_kind(kind, text="", file=_UPLOADED)
-            for kind in (Kind.AUDIO, Kind.VOICE, Kind.STICKER)
-        ),
         _of_kind(Kind.LOCATION, place=Place(14.69, -17.44)),
-        _of_kind(Kind.CONTACT, card=Card("Moussa Fall", "+221770000001")),
-        replace(TEXT, choices=Choices((Choice("y", "Oui"), Choice("n", "Non")))),
-        replace(TEXT, choices=_LIST),
-        replace(TEXT, template=_TEMPLATE),
-        _of_kind(Kind.IMAGE, template=_TEMPLATE, file=_UPLOADED),
+        _of_kind(Kind.CONTACT, card=Card("Moussa", "+221770000001")),
+        _of_kind(Kind.POLL, poll=Poll("Quelle taille ?", ("M", "L"))),
     ),
     refusals=(
+        (httpx.Response(400), ("bad_request", False, Blame.MESSAGE, False)),
+        (
+            httpx.Response(400, json={"message": "Validation failed. Details: 'chatId' …"}),
+            ("recipient", False, Blame.RECIPIENT, False),
+        ),
+        (
+            httpx.Response(400, content=b"instance account not authorized"),
+            ("not_connected", True, Blame.ACCOUNT, False),
+        ),
         (httpx.Response(401), ("unauthorized", False, Blame.ACCOUNT, False)),
+        (httpx.Response(403), ("forbidden", False, Blame.ACCOUNT, False)),
         (httpx.Response(404), ("not_found", False, Blame.ACCOUNT, False)),
         (httpx.Response(429), ("rate_limited", True, Blame.PROVIDER, False)),
+        (httpx.Response(466, json=_QUOTA), ("quota_exceeded", False, Blame.ACCOUNT, False)),
+        (httpx.Response(499), ("http_499", False, Blame.PROVIDER, True)),
         (httpx.Response(500), ("http_500", False, Blame.PROVIDER, True)),
-        (httpx.Response(503), ("unavailable", True, Blame.PROVIDER, False)),
-        (_graph_error(400, 100), ("100", False, Blame.MESSAGE, False)),
-        (_graph_error(401, 190), ("190", False, Blame.ACCOUNT, False)),
-        (_graph_error(403, 200), ("200", False, Blame.ACCOUNT, False)),
-        (_graph_error(400, 131047), ("131047", False, Blame.RECIPIENT, False)),
-        (_graph_error(400, 131026), ("131026", False, Blame.RECIPIENT, False)),
-        (_graph_error(400, 131056), ("131056", True, Blame.PROVIDER, False)),
-        (_graph_error(429, 130429), ("130429", True, Blame.PROVIDER, False)),
-        (_graph_error(429, 80007), ("80007", True, Blame.PROVIDER, False)),
-        (_graph_error(400, 132000), ("132000", False, Blame.MESSAGE, False)),
-        (_graph_error(500, 131000), ("131000", True, Blame.PROVIDER, False)),
-        (_graph_error(400, 424242), ("424242", False, Blame.PROVIDER, False)),
+        (httpx.Response(502), ("http_502", False, Blame.PROVIDER, True)),
         (
             httpx.Response(200, content=b"<html>"),
             ("unreadable_answer", False, Blame.PROVIDER, True),
         ),
-        (
-            httpx.Response(200, json={"messages": []}),
-            ("unreadable_answer", False, Blame.PROVIDER, True),
-        ),
     ),
-    settings={"waba_id": "105500000000001"},
-    media_reference={"id": "990001"},
-    reference="106600000000001",
-    account="105500000000001",
+    settings={"id_instance": "1101000001"},
+    media_reference={"chatId": "33600000002@c.us", "idMessage": "G4"},
 )
 
-KITS = {"wasender": WASENDER, "whatsapp_cloud": WHATSAPP_CLOUD}
+KITS = {
+    "wasender": WASENDER,
+    "greenapi": GREENAPI,
+    "twilio": TWILIO,
+    "whatsapp_cloud": WHATSAPP_CLOUD,
+}
