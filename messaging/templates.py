@@ -47,9 +47,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Piece:
-    """Words of a template, or a place among them."""
+    """Words of a template, or a place among them with what is written in the template there."""
 
-    text: str = ""
+    text: str
     place: str = ""
 
 
@@ -179,7 +179,7 @@ def pieces(template: MessageTemplate, part: str) -> list[Piece]:
     text = getattr(template, part)
     cut = _PLACE.split(text)
     return [
-        Piece(place=f"{part}.{each}") if position % 2 else Piece(text=each)
+        Piece(f"{{{{{each}}}}}", f"{part}.{each}") if position % 2 else Piece(each)
         for position, each in enumerate(cut)
         if each
     ]

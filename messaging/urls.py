@@ -2,13 +2,14 @@
 
 from django.urls import path
 
-from messaging.views import acting, files, inbox, leads
+from messaging.views import acting, files, inbox, leads, templates
 
 app_name = "messaging"
 
 urlpatterns = [
     path("", inbox.inbox, name="inbox"),
     path("inbox/rows/", inbox.rows, name="rows"),
+    path("inbox/filter/", inbox.filtering, name="filter"),
     path("inbox/<int:pk>/", inbox.conversation, name="conversation"),
     path("inbox/<int:pk>/pane/", inbox.pane, name="pane"),
     path("inbox/<int:pk>/head/", inbox.head, name="head"),
@@ -17,6 +18,9 @@ urlpatterns = [
     path("inbox/<int:pk>/panel/", leads.panel, name="panel"),
     path("inbox/<int:pk>/read/", inbox.read, name="read"),
     path("inbox/<int:pk>/send/", acting.send, name="send"),
+    path("inbox/<int:pk>/window/", templates.window, name="window"),
+    path("inbox/<int:pk>/templates/", templates.choose, name="templates"),
+    path("inbox/<int:pk>/templates/<int:template>/", templates.fill, name="template"),
     path("inbox/<int:pk>/assignment/", acting.assignment, name="assignment"),
     path("inbox/<int:pk>/assign/", acting.assign, name="assign"),
     path("inbox/<int:pk>/close/", acting.close, name="close"),

@@ -27,7 +27,7 @@ from django.utils import timezone
 import messaging.forms
 import tenants.accounts.forms
 from messaging import links, realtime
-from messaging.models import Conversation, Lead, Message, MessageFile
+from messaging.models import Conversation, Lead, Message, MessageFile, MessageTemplate
 from tenants import context, directory, onboarding
 from tenants import secrets as sealing
 from tenants.accounts import invitations, new_email
@@ -259,6 +259,10 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         )
         Lead.objects.update(note=note, owner=owner)
         message = Message.objects.get()
+        template = MessageTemplate.objects.create(
+            provider=instance.provider, name=name, language="fr", status="approved", body=text,
+            changed_at=timezone.now(),
+        )  # fmt: skip
         # Failed, so that trying it again would change it.
         Message.objects.update(status="failed", direction="out", error_code="rejected")
         file = MessageFile.objects.create(
@@ -283,6 +287,7 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         "message": message.pk,
         "nowhere": "nowhere",
         "reference": str(message.reference),
+        "template": template.pk,
         "tenant": tenant.pk,
         "user": owner.pk,
     }

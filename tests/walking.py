@@ -62,6 +62,7 @@ PARAMETERS = {
     "uidb36": "user_base36",
     "key": "reset_key",
     "token": "file_token",
+    "template": "template",
     "app_label": "app_label",
     "content_type_id": "content_type",
     "url": "nowhere",
@@ -78,8 +79,10 @@ OBJECTS = {
 # What a field of a body names; None for one that names nothing of anybody.
 FIELDS: dict[str, str | None] = {
     "assignee": "user",
+    "choices": None,
     "code": None,
     "email": None,
+    "header": None,
     "file": "file",
     "instance": "instance",
     "lead": "lead",
@@ -94,6 +97,7 @@ FIELDS: dict[str, str | None] = {
     "role": None,
     "state": None,
     "subject": None,
+    "template": None,
     "text": None,
     # An address in the API; on the page that assigns, a colleague's id.
     "to": "user",
@@ -386,7 +390,14 @@ def _knock(walked: Walk, actor: Actor, route: Route) -> None:
 
 def _query(actor: Actor) -> dict[str, Any]:
     named = {name: actor.ids[kind] for name, kind in FIELDS.items() if kind}
-    return {**named, "conversation": actor.ids["conversation"], "q": "Leak", "view": "all"}
+    return {
+        **named,
+        "conversation": actor.ids["conversation"],
+        "number": actor.ids["instance"],
+        "person": actor.ids["user"],
+        "q": "Leak",
+        "view": "all",
+    }
 
 
 def _bodies(route: Route, actor: Actor, method: str) -> Iterator[tuple[dict, set[str]]]:

@@ -22,5 +22,6 @@ urlpatterns = [
     path("messages/<int:pk>/retry/", views.MessageRetryView.as_view(), name="api-message-retry"),
     path("leads/", views.LeadsView.as_view(), name="api-leads"),
     path("leads/<int:pk>/", views.LeadView.as_view(), name="api-lead"),
+    path("templates/", views.TemplatesView.as_view(), name="api-templates"),
     path("instances/", views.InstancesView.as_view(), name="api-instances"),
 ]

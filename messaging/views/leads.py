@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from messaging import outbox, queries
+from messaging import outbox, searching
 from messaging.forms import LeadForm, NoteForm, StartForm
 from messaging.models import Lead, Message
 from messaging.views import showing
@@ -30,7 +30,7 @@ def leads(request):
         after = int(request.GET["after"]) if request.GET.get("after") else None
     except ValueError:
         return HttpResponseBadRequest("after")
-    found = queries.leads(after, text=text)
+    found = searching.leads(text, after)
     template = "leads/rows.html" if request.htmx else "leads/leads.html"
     context = {
         "section": "leads",
@@ -98,7 +98,8 @@ def start(request):
         message = _start(request.user, form.cleaned_data)
     except (outbox.Refused, limits.LimitReached) as refusal:
         field = getattr(refusal, "field", None)
-        return _dialog(request, numbers, form, refusal.message, wrong=field)
+        held_in = getattr(refusal, "facts", {}).get("conversation")
+        return _dialog(request, numbers, form, refusal.message, wrong=field, held_in=held_in)
     address = reverse("messaging:conversation", args=[message.conversation_id])
     return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
 
@@ -121,13 +122,14 @@ def _asked(request) -> dict:
     return {"lead": known, "reference": uuid.uuid4()}
 
 
-def _dialog(request, numbers, form, problem="", wrong=None):
+def _dialog(request, numbers, form, problem="", wrong=None, held_in=None):
     context = {
         "form": form,
         "numbers": numbers,
         "lead": form.cleaned_data.get("lead") if form.is_bound else form.initial["lead"],
         "problem": problem,
         "wrong": wrong,
+        "held_in": held_in,
     }
     return render(request, "inbox/start.html", context)
 

@@ -10,11 +10,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_htmx.http import trigger_client_event
 
-from messaging import optouts, sniffing
+from messaging import optouts, sniffing, windows
 from messaging.addressing import Kind as AddressKind
 from messaging.models import Conversation, Message
 from messaging.providers import get as provider_of
 from messaging.providers.base import Feature
+from messaging.queries import Stretch
 from tenants.models import ProviderInstance
 from tenants.permissions import Action, may
 
@@ -81,12 +82,13 @@ def numbers(request) -> dict[int, ProviderInstance]:
     return request.numbers
 
 
-def pane(request, conversation: Conversation, page) -> dict[str, Any]:
+def pane(request, conversation: Conversation, shown: Stretch) -> dict[str, Any]:
     """What an open conversation shows."""
     return {
         **head(request, conversation),
-        "bubbles": bubbles(conversation, page.rows),
-        "older": page.next,
+        "bubbles": bubbles(conversation, shown.rows),
+        "older": shown.older,
+        "newer": shown.newer,
     }
 
 
@@ -102,6 +104,7 @@ def head(request, conversation: Conversation) -> dict[str, Any]:
         "number_is_down": number is not None and number.state != ProviderInstance.State.CONNECTED,
         "may_reply": may(request.user, Action.REPLY) and number is not None,
         "why_opted_out": _why_opted_out(conversation),
+        "window": windows.of(conversation, timezone.now()),
         "may_send_files": Feature.MEDIA in provider.supports,
         "has_subject": Feature.SUBJECTS in provider.supports,
         "largest_file": min(sniffing.LARGEST, provider.largest_file),

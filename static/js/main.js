@@ -7,6 +7,7 @@ import * as keys from "./keys.js";
 import { keepLive } from "./live.js";
 import * as panel from "./panel.js";
 import * as toasts from "./toasts.js";
+import * as replyWindow from "./window.js";
 import { refreshTimes } from "./words.js";
 
 const TIMES_MS = 30_000;
@@ -31,19 +32,29 @@ document.addEventListener(SIGNED_OUT, () => showState("refused"));
 document.addEventListener("changed", (event) => changed(event.detail));
 document.body.addEventListener("htmx:configRequest", rememberSearch);
 showTitle();
-if (inbox.isHere()) inbox.begin();
+if (inbox.isHere()) {
+  inbox.begin();
+  replyWindow.begin();
+}
 keepLive({
   path: document.body.dataset.livePath,
   onEvent: changed,
-  onStale: () => (inbox.isHere() ? inbox.refreshAll() : fetchPiece("/unread/")),
+  onStale: refreshAll,
   onState: showState,
 });
 setInterval(refreshTimes, TIMES_MS);
 setTimeout(() => document.getElementById("live-state").setAttribute("data-shown", ""), QUIET_MS);
 
 function changed(event) {
-  if (inbox.isHere()) inbox.changed(event);
-  else fetchPiece("/unread/");
+  if (!inbox.isHere()) return fetchPiece("/unread/");
+  inbox.changed(event);
+  replyWindow.changed(event);
+}
+
+function refreshAll() {
+  if (!inbox.isHere()) return fetchPiece("/unread/");
+  inbox.refreshAll();
+  replyWindow.refresh();
 }
 
 function showState(state) {
