@@ -248,7 +248,7 @@ class TemplateOut(serializers.ModelSerializer):
 class TemplatesAsked(PageById):
     """Whose templates: of one number; whoever has only one need not name it."""
 
-    instance = Id(required=False)
+    instance = serializers.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
 
 
 class InstanceOut(serializers.ModelSerializer):

@@ -71,7 +71,7 @@ def fill(request, pk: int, template: int):
 
 
 def _number_or_404(request, conversation: Conversation) -> ProviderInstance:
-    number = showing.numbers(request.tenant).get(conversation.instance_id)
+    number = showing.numbers(request).get(conversation.instance_id)
     if number is None:
         raise Http404("the number is no longer connected")
     return number

@@ -3,6 +3,7 @@ templates; against the strict Graph API in a process of its own."""
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -796,3 +797,252 @@ def test_texts_and_captions_keep_to_the_numbers_limits(tenant, conversation, age
         ):
             with pytest.raises(outbox.Refused, match=code):
                 outbox.queue(conversation, text, origin="person", files=files)
+
+
+# Pages
+
+
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def browser(client_for, tenant, agent):
+    return client_for(tenant, agent)
+
+
+def test_composer_counts_the_window_down(browser, conversation):
+    page = browser.get(f"/inbox/{conversation.pk}/pane/").content.decode()
+
+    assert 'data-window="open"' in page
+    told = re.search(r'data-ends-at="([^"]+)"', page)
+    assert datetime.fromisoformat(told[1]) == conversation.window_ends_at
+
+
+def test_composer_offers_templates_once_the_window_closed(browser, tenant, conversation):
+    with context.entered(tenant):
+        close_window(conversation)
+
+    piece = browser.get(f"/inbox/{conversation.pk}/window/").content.decode()
+
+    assert 'data-window="closed"' in piece
+    assert f'data-dialog="/inbox/{conversation.pk}/templates/"' in piece
+
+
+def test_number_without_window_shows_none(browser, tenant):
+    with context.entered(tenant):
+        free = factories.make_conversation(tenant)
+
+    assert "reply-window" not in browser.get(f"/inbox/{free.pk}/pane/").content.decode()
+    assert browser.get(f"/inbox/{free.pk}/window/").status_code == 204
+
+
+def test_picker_lists_what_can_be_sent_only(browser, conversation):
+    page = browser.get(f"/inbox/{conversation.pk}/templates/").content.decode()
+
+    assert "Order ready" in page and "Invoice" in page
+    assert "Summer sale" not in page and "Gallery" not in page
+
+
+def test_picker_says_what_to_do_where_there_is_none(browser, tenant, conversation):
+    with context.entered(tenant):
+        MessageTemplate.objects.all().delete()
+
+    page = browser.get(f"/inbox/{conversation.pk}/templates/").content.decode()
+
+    assert "WhatsApp Manager" in page
+
+
+def address(tenant, conversation, name: str = "order_ready") -> str:
+    with context.entered(tenant):
+        return f"/inbox/{conversation.pk}/templates/{template(name).pk}/"
+
+
+def test_template_is_shown_with_its_places_and_a_preview(browser, tenant, conversation):
+    page = browser.get(address(tenant, conversation)).content.decode()
+
+    for key in READY:
+        assert f'name="variables.{key}"' in page
+    assert 'data-slot="body.2"' in page
+    assert "samedi" in page
+
+
+def test_template_is_sent_from_the_picker_once(browser, tenant, conversation):
+    with context.entered(tenant):
+        close_window(conversation)
+    typed = {f"variables.{key}": value for key, value in READY.items()}
+    typed["reference"] = "7b0c1b7e-2f0a-4a53-9d2b-0d8f3b5a9c12"
+
+    answers = [
+        browser.post(address(tenant, conversation), typed, headers=HTMX) for _each in range(2)
+    ]
+
+    with context.entered(tenant):
+        message = Message.objects.get(direction="out")
+        assert (message.origin, message.status) == ("person", "queued")
+    assert [answer.status_code for answer in answers] == [204, 204]
+    assert json.loads(answers[0]["HX-Trigger"]) == {
+        "template-sent": {"conversation": conversation.pk, "message": message.pk}
+    }
+
+
+def test_template_that_is_not_filled_keeps_what_was_typed(browser, tenant, conversation):
+    typed = {"variables.body.1": "Awa Diop", "variables.header.1": "A-12"}
+
+    page = browser.post(address(tenant, conversation), typed, headers=HTMX).content.decode()
+
+    assert 'role="alert"' in page and 'value="Awa Diop"' in page
+    wrong = page[page.index('name="variables.body.2"') :][:200]
+    assert 'aria-invalid="true"' in wrong
+
+
+def test_template_with_a_file_is_sent_from_the_picker(browser, tenant, conversation):
+    from django.core.files.uploadedfile import SimpleUploadedFile
+
+    typed = {"variables.body.day": "3 mars", "variables.body.name": "Awa"}
+    without = browser.post(address(tenant, conversation, "invoice"), typed, headers=HTMX)
+    typed["header"] = SimpleUploadedFile("facture.pdf", b"%PDF-1.4 x", "application/pdf")
+
+    answer = browser.post(address(tenant, conversation, "invoice"), typed, headers=HTMX)
+
+    assert 'aria-invalid="true"' in without.content.decode()
+    assert answer.status_code == 204
+    with context.entered(tenant):
+        assert Message.objects.get(direction="out").files.get().file_name == "facture.pdf"
+
+
+def test_template_of_another_account_does_not_exist(browser, tenant, conversation):
+    path = address(tenant, conversation)
+    with context.entered(tenant):
+        MessageTemplate.objects.update(account=OTHER_ACCOUNT)
+
+    assert browser.get(path).status_code == 404
+
+
+def test_assistant_cannot_send_templates(client_for, tenant, assistant, conversation):
+    reader = client_for(tenant, assistant)
+
+    assert reader.get(address(tenant, conversation)).status_code == 403
+    assert "reply-window" not in reader.get(f"/inbox/{conversation.pk}/pane/").content.decode()
+
+
+def test_first_message_leads_to_the_templates_of_the_contact(browser, tenant, cloud):
+    typed = {"to": "+33688888888", "text": "Bonjour", "instance": str(cloud.pk)}
+
+    page = browser.post("/new/", typed, headers=HTMX).content.decode()
+
+    with context.entered(tenant):
+        conversation = Conversation.objects.get()
+    assert f'href="/inbox/{conversation.pk}/"' in page
+    assert "Bonjour" in page
+    opened = browser.get(f"/inbox/{conversation.pk}/").content.decode()
+    assert 'data-window="closed"' in opened
+
+
+def test_answers_to_tap_are_drawn_below_the_words(browser, tenant, conversation):
+    wanted = {"options": [{"title": "Taille M"}]}
+    with context.entered(tenant):
+        message = outbox.queue(conversation, "Quelle taille ?", origin="api", choices=wanted)
+
+    assert "<li" in browser.get(f"/messages/{message.pk}/").content.decode()
+    assert "Taille M" in browser.get(f"/messages/{message.pk}/").content.decode()
+
+
+# API
+
+
+@pytest.fixture
+def caller(client_for, tenant, agent):
+    return client_for(tenant, agent)
+
+
+def call(caller, path: str, body: dict):
+    return caller.post(path, json.dumps(body), content_type="application/json")
+
+
+def test_api_lists_templates_with_their_places(caller, cloud):
+    answer = caller.get(f"/api/templates/?instance={cloud.pk}&limit=4").json()
+
+    by_name = {each["name"]: each for each in answer["results"]}
+    assert by_name["order_ready"]["places"] == [
+        {"key": "header.1", "example": "A-12"},
+        {"key": "body.1", "example": "Awa"},
+        {"key": "body.2", "example": "samedi"},
+        {"key": "button.1", "example": "A-12"},
+    ]
+    assert not by_name["summer_sale"]["may_be_sent"]
+    more = caller.get(answer["next"]).json()
+    assert [each["name"] for each in more["results"]] == ["refused_one", "gallery"]
+
+
+def test_api_lists_templates_of_ones_own_number_only(caller, cloud, other_tenant):
+    theirs = ProviderInstance.objects.of(other_tenant).get()
+
+    assert caller.get(f"/api/templates/?instance={theirs.pk}").status_code == 404
+    # Two numbers: one has to be named.
+    assert caller.get("/api/templates/").status_code == 409
+
+
+def test_api_sends_a_template(caller, tenant, conversation):
+    with context.entered(tenant):
+        close_window(conversation)
+    wanted = {"name": "order_ready", "language": "fr", "variables": READY}
+
+    answer = call(caller, f"/api/conversations/{conversation.pk}/messages/", {"template": wanted})
+
+    assert answer.status_code == 201, answer.content
+    said = answer.json()
+    assert (said["template"], said["taps"]) == ("order_ready", ["Je passe", "Suivre"])
+    assert said["text"].startswith("Commande A-12")
+
+
+def test_api_starts_with_a_template(caller, cloud):
+    wanted = {"name": "hello", "language": "fr"}
+
+    answer = call(
+        caller,
+        "/api/messages/",
+        {"to": "+33688888888", "instance": cloud.pk, "template": wanted},
+    )
+
+    assert (answer.status_code, answer.json()["text"]) == (201, "Bonjour et bienvenue !")
+
+
+def test_api_says_which_templates_may_go_instead(caller, tenant, conversation):
+    with context.entered(tenant):
+        close_window(conversation)
+
+    answer = call(caller, f"/api/conversations/{conversation.pk}/messages/", {"text": "Bonjour"})
+
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["field"]) == (400, "window_closed", "text")
+    assert {"name": "hello", "language": "fr"} in error["templates"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "field"),
+    [
+        ({}, 400, "required", "text"),
+        ({"template": {"name": "nope", "language": "fr"}}, 404, "template_unknown", "template"),
+        ({"template": {"name": "hello"}}, 400, "required", "template.language"),
+        (
+            {"template": {"name": "order_ready", "language": "fr", "variables": {"body.1": "x"}}},
+            400,
+            "template_unfit",
+            "template.variables.header.1",
+        ),
+        ({"text": "x", "choices": {"options": []}}, 400, "choices_unfit", "choices.options"),
+    ],
+)
+def test_api_names_what_is_wrong(caller, conversation, body, status, code, field):
+    answer = call(caller, f"/api/conversations/{conversation.pk}/messages/", body)
+
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["field"]) == (status, code, field)
+
+
+def test_api_sends_answers_to_tap(caller, conversation):
+    body = {"text": "Quelle taille ?", "choices": {"options": [{"title": "M"}, {"title": "L"}]}}
+
+    answer = call(caller, f"/api/conversations/{conversation.pk}/messages/", body)
+
+    assert (answer.status_code, answer.json()["taps"]) == (201, ["M", "L"])
