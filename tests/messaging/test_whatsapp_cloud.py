@@ -716,6 +716,17 @@ def test_template_that_is_not_filled_well_names_the_place(tenant, conversation, 
         assert (refused.value.code, refused.value.field) == ("template_unfit", field)
 
 
+def test_withdrawn_template_keeps_nothing_of_what_was_filled_in(tenant, conversation, cloud):
+    with context.entered(tenant):
+        message = outbox.queue_template(conversation, template(), READY, origin="person")
+        delivering.drain(tenant.number, cloud.pk)
+    deliver(cloud, load("statuses__deleted").replace(b"wamid.B1", b"wamid.FAKE1"))
+
+    with context.entered(tenant):
+        message.refresh_from_db()
+        assert (message.text, message.parts, message.deleted_at is None) == ("", {}, False)
+
+
 @pytest.mark.parametrize("name", ["summer_sale", "refused_one", "gallery"])
 def test_template_that_is_not_approved_or_not_ours_to_send_is_refused(tenant, conversation, name):
     with context.entered(tenant):

@@ -22,10 +22,15 @@ def is_bsuid(address: str) -> bool:
 def person(value: dict[str, Any], address: str, user_id: str) -> Person:
     """The person of this address and id, with what the post's `contacts` tell besides.
 
-    Only a contact with one of the two names is them: another's name would merge two people.
+    Only a contact with one of the two names is them: another's name would merge two people. Where
+    the message names nobody, they are the post's one contact, if it has just one.
     """
-    named = [name for name in (address, user_id) if name]
-    contact = next((each for each in _contacts(value) if _names(each) & set(named)), {})
+    named = [name for name in (address, user_id) if _PHONE.fullmatch(name) or is_bsuid(name)]
+    contacts = _contacts(value)
+    if named:
+        contact = next((each for each in contacts if _names(each) & set(named)), {})
+    else:
+        contact = contacts[0] if len(contacts) == 1 else {}
     known = [*named, first_text(contact, "wa_id"), first_text(contact, "user_id")]
     return Person(
         phone=next((name for name in known if _PHONE.fullmatch(name)), ""),

@@ -117,6 +117,7 @@ CASES = [
         "messages__bsuid_in_from",
         [said("wamid.A5", Kind.TEXT, "Toujours sans", person=replace(HIDDEN, name=""))],
     ),
+    Case("messages__named_by_its_contact", [said("wamid.A26", Kind.TEXT, "Qui suis-je ?")]),
     Case(
         "messages__image",
         [said("wamid.A6", Kind.IMAGE, "Celle-ci", attachments=file(
@@ -357,7 +358,7 @@ def test_an_unreadable_item_does_not_hide_the_others():
     unreadable, message = parse("messages__nobody")
 
     assert isinstance(unreadable, Unlisted)
-    assert message == QUESTION
+    assert message == replace(QUESTION, person=Person(phone="33612345678"))
 
 
 def test_a_message_without_id_gets_one_that_repeats():
