@@ -185,6 +185,12 @@ def pieces(template: MessageTemplate, part: str) -> list[Piece]:
     ]
 
 
+def sample(template: MessageTemplate) -> str:
+    """The body with the examples in its places, for lists."""
+    examples = template.examples
+    return _PLACE.sub(lambda found: examples.get(f"body.{found[1]}") or found[0], template.body)
+
+
 def fill(template: MessageTemplate, values: Mapping[str, str]) -> Filled:
     """The template with these values in its places, or `Unfit`."""
     wanted = [place.key for place in places(template)]

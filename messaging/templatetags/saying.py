@@ -7,7 +7,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from messaging import optouts
+from messaging import optouts, templates
 from messaging.events import Kind
 from messaging.models import Message
 from messaging.providers import get as provider_of
@@ -297,6 +297,12 @@ def template_facts(template) -> str:
     language = LANGUAGES.get(template.language.partition("_")[0], template.language)
     category = CATEGORIES.get(template.category, template.category)
     return " · ".join(str(each) for each in (language, category) if each)
+
+
+@register.filter
+def template_sample(template) -> str:
+    """What a template says, with examples in its places."""
+    return templates.sample(template)
 
 
 @register.filter
