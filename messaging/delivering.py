@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from amda import crashpoints
 from messaging import (
+    activities,
     addressing,
     ingest,
     links,
@@ -254,6 +255,7 @@ def _wait(attempts: int, retry_after: float | None) -> float:
 def _tell(message: Message) -> None:
     message.refresh_from_db()
     statuses.mirror(message)
+    activities.order([message.pk])
     realtime.publish("message", conversation=message.conversation_id, message=message.pk)
 
 

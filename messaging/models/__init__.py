@@ -1,12 +1,16 @@
 """Leads, what is said with them, and what providers told us about it."""
 
+from messaging.models.activity import Activity, InstanceDay, Standing
 from messaging.models.conversations import Conversation, Message, MessageEvent
 from messaging.models.files import MessageFile
-from messaging.models.leads import Lead, LeadIdentity, LeadMerge
+from messaging.models.leads import FollowUp, Lead, LeadIdentity, LeadMerge, Stage, StageChange
 from messaging.models.templates import MessageTemplate
 
 __all__ = [
+    "Activity",
     "Conversation",
+    "FollowUp",
+    "InstanceDay",
     "Lead",
     "LeadIdentity",
     "LeadMerge",
@@ -14,4 +18,7 @@ __all__ = [
     "MessageEvent",
     "MessageFile",
     "MessageTemplate",
+    "Stage",
+    "StageChange",
+    "Standing",
 ]
