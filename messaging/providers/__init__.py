@@ -12,6 +12,7 @@ REGISTRY = {
     "whatsapp_cloud": "messaging.providers.whatsapp_cloud:WhatsAppCloud",
     "greenapi": "messaging.providers.greenapi:GreenApi",
     "twilio": "messaging.providers.twilio:Twilio",
+    "smtp": "messaging.providers.smtp:Smtp",
 }
 
 

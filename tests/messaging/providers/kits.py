@@ -19,6 +19,7 @@ from messaging.events import (
 from messaging.providers.base import Blame, Card, File, Hook, Outgoing, Place, Poll
 from messaging.providers.signatures import hmac_sha256_hex
 from tests.contract import TEXT, Kit, Signer
+from tests.messaging.providers.smtp_kit import SMTP
 from tests.messaging.providers.twilio_kit import TWILIO
 from tests.messaging.providers.whatsapp_cloud_kit import WHATSAPP_CLOUD
 
@@ -207,5 +208,6 @@ KITS = {
     "wasender": WASENDER,
     "greenapi": GREENAPI,
     "twilio": TWILIO,
+    "smtp": SMTP,
     "whatsapp_cloud": WHATSAPP_CLOUD,
 }
