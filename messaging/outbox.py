@@ -168,9 +168,8 @@ def start(
 ) -> Message:
     """Write to anybody: finds or makes the lead and the conversation, then queues."""
     _checked_text(text, may_be_empty=template is not None)
-    typed = _typed(to)
-    instance = choose_instance(instance_id, _kinds_of(typed, lead))
-    address = _recipient(typed, lead, instance)
+    instance = instance_reaching(to, lead, instance_id)
+    address = _recipient(_typed(to), lead, instance)
     if lead is None:
         lead, _is_new = addressing.lead_for([address], by=by)
     conversation = open_conversation(lead, instance, address.value)
@@ -227,6 +226,11 @@ def retry(message: Message) -> Message:
         activities.order([message.pk])
         realtime.publish("message", conversation=message.conversation_id, message=message.pk)
     return message
+
+
+def instance_reaching(to: str, lead, instance_id: int | None) -> ProviderInstance:
+    """The instance asked for, else the one that can write to this address or lead."""
+    return choose_instance(instance_id, _kinds_of(_typed(to), lead))
 
 
 def choose_instance(instance_id: int | None, kinds: Collection[str] = ()) -> ProviderInstance:

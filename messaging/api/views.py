@@ -140,7 +140,7 @@ class MessagesView(ApiView):
         wanted = asked(shapes.NewMessage, request.data)
         lead = _recipient(wanted)
         with _refusals_answered():
-            number = outbox.choose_instance(wanted.get("instance"))
+            number = outbox.instance_reaching(wanted.get("to", ""), lead, wanted.get("instance"))
             message = outbox.start(
                 wanted.get("to", ""),
                 wanted["text"],
