@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
+from uuid import uuid4
 
 from django.conf import settings
 from django.db import close_old_connections
@@ -275,6 +276,14 @@ def _handshake(provider: Provider, hook: Hook, candidates: list[Candidate]) -> R
 
 
 def _arrivals(provider: Provider, hook: Hook, meant: list[Candidate]) -> list[Arrival]:
+    """One arrival for each instance; those that keep the whole body share the post's name."""
+    parts = [
+        (candidate, provider.part_for(hook, candidate))
+        for candidate in meant
+        if candidate.instance_id != NOBODY
+    ]
+    whole = [candidate for candidate, part in parts if part == hook.body]
+    post = uuid4() if len(whole) > 1 else None
     return [
         Arrival(
             tenant_number=candidate.tenant_number,
@@ -283,10 +292,10 @@ def _arrivals(provider: Provider, hook: Hook, meant: list[Candidate]) -> list[Ar
             route=hook.route,
             content_type=hook.content_type.replace("\x00", ""),
             query=hook.query.replace("\x00", "")[:LONGEST_QUERY],
-            body=provider.part_for(hook, candidate),
+            body=part,
+            post=post if part == hook.body else None,
         )
-        for candidate in meant
-        if candidate.instance_id != NOBODY
+        for candidate, part in parts
     ]
 
 
