@@ -311,6 +311,19 @@ def test_each_tenant_of_one_post_keeps_its_own_part_only(tenant, other_tenant, p
     assert by_instance[mine.pk][0] == tenant.number
     assert b"leak me" not in by_instance[mine.pk][1]
     assert b"Un" not in by_instance[theirs.pk][1]
+    assert {each.post for each in kept} == {None}
+
+
+def test_numbers_of_one_account_share_what_it_is_told(tenant, other_tenant, post, platform):
+    mine = [make_cloud(tenant), make_cloud(tenant, OTHER_NUMBER)]
+    make_cloud(other_tenant, "777000111", OTHER_ACCOUNT)
+    body = load("template__approved")
+
+    _status, _answer, kept = post(body, PLATFORM_SECRET)
+
+    assert {each.instance_id for each in kept} == {each.pk for each in mine}
+    assert {each.body for each in kept} == {body}
+    assert len({each.post for each in kept} - {None}) == 1
 
 
 def test_two_apps_in_one_post_reach_only_who_signed(tenant, other_tenant, post, platform):
