@@ -3,21 +3,32 @@
 from messaging.models.activity import Activity, InstanceDay, Standing
 from messaging.models.conversations import Conversation, Message, MessageEvent
 from messaging.models.files import MessageFile
-from messaging.models.leads import FollowUp, Lead, LeadIdentity, LeadMerge, Stage, StageChange
+from messaging.models.leads import (
+    FollowUp,
+    Lead,
+    LeadIdentity,
+    LeadMerge,
+    Stage,
+    StageChange,
+)
+from messaging.models.notes import Draft, Mention, Note
 from messaging.models.templates import MessageTemplate
 
 __all__ = [
     "Activity",
     "Conversation",
+    "Draft",
     "FollowUp",
     "InstanceDay",
     "Lead",
     "LeadIdentity",
     "LeadMerge",
+    "Mention",
     "Message",
     "MessageEvent",
     "MessageFile",
     "MessageTemplate",
+    "Note",
     "Stage",
     "StageChange",
     "Standing",
