@@ -10,6 +10,7 @@ def on_app_ready(app: Any) -> None:
     """Register every job; the job library calls this once at start."""
     from procrastinate import RetryStrategy
 
+    from billing import tasks as billing_tasks
     from messaging import tasks
 
     again = RetryStrategy(max_attempts=10, wait=5)
@@ -20,3 +21,8 @@ def on_app_ready(app: Any) -> None:
     app.task(name="amda.discard_files", queue="media", retry=patiently)(tasks.discard_files)
     forget_old = app.task(name="amda.forget_old", queue="default", queueing_lock="forget_old")
     app.periodic(cron="17 * * * *")(forget_old(tasks.forget_old))
+    app.task(name="amda.apply_billing", queue="default", retry=again)(billing_tasks.apply_billing)
+    app.task(name="amda.tell_billing", queue="default", retry=patiently)(billing_tasks.tell_billing)
+    app.task(name="amda.tell_usage", queue="default", retry=patiently)(billing_tasks.tell_usage)
+    keep_billing = app.task(name="amda.keep_billing", queue="default", queueing_lock="keep_billing")
+    app.periodic(cron="*/5 * * * *")(keep_billing(billing_tasks.keep_billing))

@@ -9,6 +9,7 @@ urlpatterns = [
     path("files/content/<str:token>/", files.content, name="file-content"),
     path("accounts/", include("tenants.accounts.urls")),
     path("api/", include("amda.urls_api")),
+    path("billing/", include("billing.urls")),
     path("language/", language.change, name="set_language"),
     path("", include("messaging.urls")),
 ]

@@ -53,7 +53,7 @@ def queue(
     now = now or timezone.now()
     body = _checked_text(text, may_be_empty=bool(files))
     instance = _instance(conversation.instance_id)
-    limits.require_may_send(current_number())
+    _require_may_send(origin)
     known = Message.objects.filter(reference=reference).first() if reference and files else None
     if known is not None:
         return known
@@ -66,6 +66,7 @@ def queue(
             _attach(files, message)
             _show_as_last(conversation, message)
             delivering.order(current_number(), instance.pk)
+            limits.take(current_number(), limits.Kind.MESSAGES, now=now)
     if is_new:
         realtime.publish("message", conversation=conversation.pk, message=message.pk)
     return message
@@ -147,6 +148,19 @@ def choose_instance(instance_id: int | None) -> ProviderInstance:
             "instance_ambiguous", _("Several numbers are connected: choose one."), "instance"
         )
     return candidates[0]
+
+
+def _require_may_send(origin: str) -> None:
+    limits.require_may_send(current_number())
+    if origin in _FEATURES:
+        limits.require_feature(current_number(), _FEATURES[origin])
+
+
+# What the plan must have for a message of this origin.
+_FEATURES: dict[str, limits.Feature] = {
+    Message.Origin.AUTOMATION: limits.Feature.AUTOMATION,
+    Message.Origin.CAMPAIGN: limits.Feature.CAMPAIGNS,
+}
 
 
 def _instance(instance_id: int) -> ProviderInstance:

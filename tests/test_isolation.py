@@ -24,7 +24,9 @@ from django.http import HttpResponse, JsonResponse
 from django.urls import include, path
 from django.utils import timezone
 
+import billing.forms
 import messaging.forms
+from billing.models import BillingEvent, Invoice, Plan, Subscription
 from messaging import realtime
 from messaging.models import Conversation, Lead, Message
 from tenants import context, directory, onboarding
@@ -50,6 +52,7 @@ def _open(reason: str, *statuses: int) -> Exemption:
 
 EXEMPT = {
     "landing": _open("the public host's first page, the same for everybody", 200),
+    "pricing": _open("the plans, the same for everybody", 200),
     "set_language": _open("sets a cookie of the visitor's own browser", 302, 204),
     "account_login": _open("signing in; 429 once too many tried", 200, 429),
     "account_signup": _open("says that nobody signs up", 200),
@@ -265,6 +268,43 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         "reference": str(message.reference),
         "tenant": tenant.pk,
         "user": owner.pk,
+        **_plant_billing(tenant, name),
+    }
+
+
+def _plant_billing(tenant: Tenant, name: str) -> dict:
+    """A plan that was bought, its invoice, and what was told of it."""
+    plan = Plan.objects.get(code="team")
+    number = tenant.number
+    subscription = Subscription.objects.of(tenant).create(
+        tenant=tenant,
+        plan=plan,
+        status="active",
+        customer=f"cus_{number}",
+        billing_name=name,
+    )
+    invoice = Invoice.objects.of(tenant).create(
+        tenant=tenant,
+        external_id=f"in_{number}",
+        number=f"{name} 1",
+        status="paid",
+        currency="EUR",
+        total=2900,
+        amount_due=2900,
+        amount_paid=2900,
+        created_at=timezone.now(),
+    )
+    event = BillingEvent.objects.of(tenant).create(
+        tenant=tenant,
+        stripe_id=f"evt_{number}",
+        body=sealing.seal(b"leak me"),
+        received_at=timezone.now(),
+    )
+    return {
+        "billing_event": event.pk,
+        "invoice": invoice.pk,
+        "plan": plan.pk,
+        "subscription": subscription.pk,
     }
 
 
@@ -371,8 +411,9 @@ def test_walk_of_staff_at_home_shows_no_content(make_world, client_for):
     assert walked.statuses[staff.label, "GET", "/admin/"] == {200}
 
 
-def test_every_field_of_a_form_is_known_to_the_walk():
-    assert walking.untaught_form_fields(messaging.forms) == set()
+@pytest.mark.parametrize("module", [messaging.forms, billing.forms])
+def test_every_field_of_a_form_is_known_to_the_walk(module):
+    assert walking.untaught_form_fields(module) == set()
 
 
 def test_every_exemption_names_a_route():

@@ -42,6 +42,7 @@ SIGN_IN = ("/accounts/login/", "/admin/login/")
 PK_AFTER = {
     "inbox": "conversation",
     "conversations": "conversation",
+    "invoices": "invoice",
     "messages": "message",
     "leads": "lead",
 }
@@ -62,6 +63,9 @@ OBJECTS = {
     "tenants.providerinstance": "instance",
     "tenants.webhookdelivery": "delivery",
     "accounts.user": "user",
+    "billing.plan": "plan",
+    "billing.subscription": "subscription",
+    "billing.billingevent": "billing_event",
     "procrastinate.procrastinatejob": "job",
 }
 # What a field of a body names; None for one that names nothing of anybody.
@@ -69,12 +73,14 @@ FIELDS: dict[str, str | None] = {
     "assignee": "user",
     "email": None,
     "instance": "instance",
+    "interval": None,
     "lead": "lead",
     "name": None,
     "note": None,
     "owner": "user",
     "password": None,
     "phone": None,
+    "plan": None,
     "reference": "reference",
     "refresh": None,
     "reply_to": "external_id",
