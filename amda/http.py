@@ -10,6 +10,7 @@ from django.conf import settings
 
 TIMEOUT = httpx.Timeout(20, connect=5, pool=5)
 MOST_REDIRECTS = 3
+DIAL_SECONDS = 20
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # Addresses in which a gateway finds an IPv4 address to go on to.
@@ -65,6 +66,26 @@ def may_call(url: str) -> bool:
         return is_public(ipaddress.ip_address(parts.hostname))
     except ValueError:
         return "." in parts.hostname and not parts.hostname.endswith((".localhost", ".local"))
+
+
+def may_dial(host: str) -> bool:
+    """Whether a setting may name this host for a connection that is not HTTP."""
+    if host in settings.PRIVATE_API_HOSTS:
+        return True
+    try:
+        return is_public(ipaddress.ip_address(host))
+    except ValueError:
+        return "." in host and not host.endswith((".localhost", ".local", "."))
+
+
+def dial(host: str, port: int) -> socket.socket:
+    """A connection to a host that may be called, made to the address that was checked.
+
+    Raises `Forbidden` for any other host, `httpx.ConnectError` where it cannot be resolved, and
+    `OSError` where nobody answers.
+    """
+    address = _allowed_address(host, port)
+    return socket.create_connection((address, port), timeout=DIAL_SECONDS)
 
 
 def is_public(address: Address) -> bool:

@@ -351,6 +351,18 @@ PRIVATE_API_HOSTS = _read(
 )
 SANDBOX_ENABLED = _read(_yes_or_no, "SANDBOX_ENABLED", DEBUG)
 SANDBOX_PORT = _in_range("SANDBOX_PORT", _read(env.int, "SANDBOX_PORT", PORT + 1), 1, 65535)
+# One Meta app for every vendor that has none of its own.
+META_APP_SECRET = _read(env.str, "META_APP_SECRET", "")
+META_VERIFY_TOKEN = _read(env.str, "META_VERIFY_TOKEN", "")
+_platform_secrets = {
+    "whatsapp_cloud": {"app_secret": META_APP_SECRET, "verify_token": META_VERIFY_TOKEN}
+}
+# What verifies posts to instances that have no such secret of their own.
+PLATFORM_SECRETS = {
+    slug: known
+    for slug, all_of_it in _platform_secrets.items()
+    if (known := {name: secret for name, secret in all_of_it.items() if secret})
+}
 WASENDER_API_URL = _read(env.str, "WASENDER_API_URL", "https://www.wasenderapi.com/api")
 
 # Billing: without a secret key nothing is sold and every vendor has everything

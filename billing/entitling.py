@@ -14,7 +14,7 @@ MEGABYTE = 1024 * 1024
 Status = Subscription.Status
 
 # What a state closes; the others leave everything open.
-CLOSED = {
+CLOSED: dict[str, str] = {
     Status.PAST_DUE: "past_due",
     Status.UNPAID: "unpaid",
     Status.CANCELED: "canceled",

@@ -236,7 +236,7 @@ def start_checkout(
                 **({"allowed_payment_method_types": list(methods)} if methods else {}),
             }
         )
-    return session.id, session.url
+    return session.id, session.url or ""
 
 
 def end_checkout(session: str) -> None:
@@ -372,7 +372,7 @@ def _as_subscription(found: Any) -> SubscriptionFacts:
     price = items[0].price if items else None
     ends = _moment(found.cancel_at)
     # Since 2025 the period belongs to each item, not to the subscription.
-    period_end = max((_moment(each.current_period_end) for each in items), default=None)
+    period_end = _moment(max((each.current_period_end for each in items), default=None))
     return SubscriptionFacts(
         external_id=found.id,
         status=found.status,

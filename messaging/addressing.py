@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import phonenumbers
 from django.db import transaction
+from django.utils import timezone
 
+from messaging import numbering
 from messaging.events import Person
 from messaging.models import Lead, LeadIdentity
 
@@ -26,7 +28,8 @@ class Address:
 def as_phone(text: str, country: str) -> str:
     """A phone number as E.164; numbers without a country code get the tenant's country.
 
-    Raises `NotAnAddress` when it cannot be a number anywhere.
+    One in a form that is dialled no more becomes the one that is. Raises `NotAnAddress` when it
+    cannot be a number anywhere.
     """
     written = text.strip()
     digits = "".join(character for character in written if character.isdigit())
@@ -35,8 +38,10 @@ def as_phone(text: str, country: str) -> str:
             number = phonenumbers.parse(attempt, region)
         except phonenumbers.NumberParseException:
             continue
-        if phonenumbers.is_valid_number(number):
-            return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        told = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        dialled = next((form for form in numbering.forms(told) if _is_dialled(form)), None)
+        if dialled:
+            return dialled
     raise NotAnAddress(text)
 
 
@@ -84,7 +89,8 @@ def lead_for(addresses: list[Address], *, name: str = "", by=None) -> tuple[Lead
         return lead, False
     try:
         with transaction.atomic():
-            lead = Lead.objects.create(name=name[:200], owner=by)
+            known_since = timezone.now() if by else None
+            lead = Lead.objects.create(name=name[:200], owner=by, recognised_at=known_since)
             _claim(lead, addresses)
             return lead, True
     except _TakenMeanwhile:
@@ -92,20 +98,24 @@ def lead_for(addresses: list[Address], *, name: str = "", by=None) -> tuple[Lead
 
 
 def leads_with(addresses: list[Address]) -> list[Lead]:
-    """The distinct leads that own any of these identities, in the order of the addresses."""
-    if not addresses:
-        return []
+    """The distinct leads that own any of these identities, in the order of the addresses.
+
+    A number is found in its other forms, too; who has it as it is written comes first.
+    """
+    wanted = [same for address in addresses for same in same_as(address)]
     found = LeadIdentity.objects.filter(
-        kind__in={address.kind for address in addresses},
-        value__in={address.value for address in addresses},
+        kind__in={address.kind for address in wanted},
+        value__in={address.value for address in wanted},
     ).select_related("lead")
-    by_address = {(identity.kind, identity.value): identity.lead for identity in found}
-    leads: list[Lead] = []
-    for address in addresses:
-        lead = by_address.get((address.kind, address.value))
-        if lead is not None and lead not in leads:
-            leads.append(lead)
-    return leads
+    by_address = {Address(identity.kind, identity.value): identity.lead for identity in found}
+    return list(dict.fromkeys(by_address[each] for each in wanted if each in by_address))
+
+
+def same_as(address: Address) -> list[Address]:
+    """An address in every form it may be written in, as it is written first."""
+    if address.kind != Kind.PHONE:
+        return [address]
+    return [Address(address.kind, form) for form in numbering.forms(address.value)]
 
 
 class _TakenMeanwhile(Exception):
@@ -120,7 +130,21 @@ def _claim(lead: Lead, addresses: list[Address]) -> None:
 
 
 def _add_missing(lead: Lead, addresses: list[Address]) -> None:
+    """Give the lead what it does not have yet, noting beside which identity it was told."""
+    known = {Address(each.kind, each.value): each for each in lead.identities.all()}
+    missing = [each for each in addresses if each not in known]
+    if not missing:
+        return
+    sure = (same for address in addresses for same in same_as(address))
+    beside = next((known[each] for each in sure if each in known), None)
     LeadIdentity.objects.bulk_create(
-        [LeadIdentity(lead=lead, kind=each.kind, value=each.value) for each in addresses],
+        [
+            LeadIdentity(lead=lead, kind=each.kind, value=each.value, told_beside=beside)
+            for each in missing
+        ],
         ignore_conflicts=True,
     )
+
+
+def _is_dialled(number: str) -> bool:
+    return phonenumbers.is_valid_number(phonenumbers.parse(number))

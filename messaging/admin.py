@@ -33,6 +33,7 @@ class WebhookDeliveryAdmin(ModelAdmin):
         "not_before",
         "error",
         "processed_at",
+        "erased_at",
     )
     actions = ("replay",)
     # Counting the table would take longer than showing a page of it.

@@ -1,8 +1,11 @@
-"""An instance as its adapter sees it."""
+"""An instance as its adapter sees it, and the addresses its provider posts to."""
+
+from django.conf import settings
 
 from amda import http
-from messaging.providers.base import Via
-from tenants.models import ProviderInstance
+from messaging.providers import get as provider_of
+from messaging.providers.base import Provider, Via
+from tenants.models import ProviderInstance, Tenant
 
 
 def open_via(instance: ProviderInstance) -> Via:
@@ -14,4 +17,16 @@ def open_via(instance: ProviderInstance) -> Via:
         settings=instance.settings,
         secrets=instance.secrets,
         http=http.client(),
+        webhooks=webhooks(instance.tenant, provider_of(instance.provider)),
+        dial=http.dial,
     )
+
+
+def webhooks(tenant: Tenant, provider: Provider) -> dict[str, str]:
+    """The public addresses a provider posts to for a tenant, by route."""
+    return {
+        route: f"{settings.PUBLIC_URL}{path}{provider.webhook_fragment}".replace(
+            "{vendor}", tenant.slug
+        )
+        for path, route in provider.paths.items()
+    }

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 import phonenumbers
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
@@ -14,8 +13,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from amda import http
-from messaging import providers
-from messaging.providers.base import Field, Medium, Provider
+from messaging import calling, providers
+from messaging.events import Connection
+from messaging.providers.base import Blame, Field, InstanceState, Medium, Provider, SendError
 from tenants import directory, limits
 from tenants.models import ProviderInstance, Tenant
 from tenants.onboarding import OnboardingError
@@ -41,7 +41,7 @@ def connect_instance(
     not have another one, and changes nothing.
     """
     adapter = _adapter(provider_slug)
-    address = _checked_address(adapter, address)
+    address = _checked_address(adapter, address or values.get(adapter.address_field, ""))
     given = {name: _checked_value(adapter, name, value) for name, value in values.items()}
     with transaction.atomic():
         # Two calls for one address would both find nothing and both make an instance.
@@ -59,15 +59,49 @@ def connect_instance(
 
 
 def webhook_url(instance: ProviderInstance) -> str:
-    """The address the provider must post to."""
+    """The main address the provider must post to; "" where it posts nothing."""
     return webhook_url_of(instance.tenant, instance.provider)
 
 
 def webhook_url_of(tenant: Tenant, provider_slug: str) -> str:
     """Where a provider posts what concerns a tenant, known before an instance is."""
-    adapter = _adapter(provider_slug)
-    path = next(path for path, route in adapter.paths.items() if route == "")
-    return f"{settings.PUBLIC_URL}/{path.lstrip('/')}".replace("{vendor}", tenant.slug)
+    return calling.webhooks(tenant, _adapter(provider_slug)).get("", "")
+
+
+def webhook_urls(instance: ProviderInstance) -> dict[str, str]:
+    """The addresses that people must give to the provider, by route; "" is the main one."""
+    adapter = _adapter(instance.provider)
+    every = calling.webhooks(instance.tenant, adapter)
+    return {route: every[route] for route in adapter.routes_to_set if route in every}
+
+
+def probe(instance: ProviderInstance) -> ProviderInstance:
+    """Ask the provider how the instance is, and keep what it says as the instance's state.
+
+    Where it cannot be asked now, nothing is known and the state stays.
+    """
+    adapter = _adapter(instance.provider)
+    via = calling.open_via(instance)
+    with via.http:
+        try:
+            found = adapter.check(via)
+        except SendError as error:
+            found = _state_after(error, instance)
+    instance.state = found.state.value
+    instance.state_reason = found.reason[:200]
+    instance.state_changed_at = timezone.now()
+    ProviderInstance.objects.of(instance.tenant).filter(pk=instance.pk).update(
+        state=instance.state,
+        state_reason=instance.state_reason,
+        state_changed_at=instance.state_changed_at,
+    )
+    return instance
+
+
+def _state_after(error: SendError, instance: ProviderInstance) -> InstanceState:
+    if error.blame is Blame.ACCOUNT:
+        return InstanceState(Connection.DISCONNECTED, error.code)
+    return InstanceState(Connection(instance.state), error.code)
 
 
 def _adapter(slug: str) -> Provider:
@@ -116,6 +150,8 @@ def _checked_value(adapter: Provider, name: str, value: str) -> str:
     if len(value) > LONGEST_VALUE or "\0" in value:
         raise OnboardingError(name, _("This value is too long or holds a NUL."))
     _check_choice(known[name], value)
+    if value and known[name].is_host and not http.may_dial(value):
+        raise OnboardingError(name, _("Name a server of the public network."))
     if value and name.endswith("_url") and not http.may_call(value):
         raise OnboardingError(name, _("Give an https:// address on the public network."))
     return value
@@ -147,10 +183,12 @@ def _fill(instance: ProviderInstance, adapter: Provider, given: Mapping[str, str
     for field in adapter.fields:
         if field.required and field.name not in values:
             raise OnboardingError(field.name, _("This is required."))
+    for name, complaint in adapter.complaints(values).items():
+        raise OnboardingError(name, str(complaint))
     secret = set(adapter.secret_fields)
     _replace_secrets(instance, {name: values[name] for name in values.keys() & secret})
     instance.settings = {name: values[name] for name in sorted(values.keys() - secret)}
-    named = values.get(adapter.reference_field)
+    named = adapter.reference_of(instance.address, values)
     instance.reference = named or instance.reference or f"{adapter.slug}-{uuid.uuid4()}"
 
 

@@ -4,14 +4,14 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from amda import crashpoints
-from messaging import ingest, media, realtime, signals
+from messaging import addressing, ingest, links, media, optouts, realtime, signals, statuses
 from messaging.calling import open_via
 from messaging.events import Kind
-from messaging.models import Conversation, Message, MessageEvent, MessageFile
+from messaging.models import Message, MessageEvent, MessageFile
 from messaging.providers import get as provider_of
 from messaging.providers.base import Blame, File, Outgoing, Provider, SendError, Sent, Via
 from tenants import limits, orders
@@ -100,7 +100,9 @@ RETURNING id
 def send(message: Message, provider: Provider, via: Via) -> Paused | None:
     """One call to the provider, outside any transaction, and its outcome."""
     try:
-        outgoing = _outgoing(message)
+        _require_consent(message)
+        outgoing = _outgoing(message, provider)
+        _name(message, provider.external_id_of(outgoing, via))
         _let_go_of_the_connection()
         sent = provider.send(outgoing, via)
     except SendError as error:
@@ -110,7 +112,20 @@ def send(message: Message, provider: Provider, via: Via) -> Paused | None:
     return None
 
 
-def _outgoing(message: Message) -> Outgoing:
+def _require_consent(message: Message) -> None:
+    """Whoever opted out since the message was queued does not get it."""
+    if optouts.of(message.conversation) is not None:
+        raise SendError(optouts.CODE, blame=Blame.RECIPIENT)
+
+
+def _name(message: Message, external_id: str) -> None:
+    """Write down the id that we give the message ourselves, before it leaves: the same each time,
+    so that a second attempt cannot become a second message."""
+    if external_id and not message.external_id:
+        Message.objects.filter(pk=message.pk).update(external_id=external_id)
+
+
+def _outgoing(message: Message, provider: Provider) -> Outgoing:
     """The message as an adapter takes it, its file included; `SendError` where that is lost."""
     file = message.files.first()
     return Outgoing(
@@ -121,11 +136,14 @@ def _outgoing(message: Message) -> Outgoing:
         subject=message.subject,
         reply_to=message.reply_to,
         reply_to_number=_number_of(message.reply_to, message.instance_id),
-        file=_file(file) if file else None,
+        file=_file(file, provider) if file else None,
     )
 
 
-def _file(file: MessageFile) -> File:
+def _file(file: MessageFile, provider: Provider) -> File:
+    if provider.fetches_files:
+        url = links.for_provider(file)
+        return File(file.mime_type, file.file_name, url=url, size=file.size or 0)
     try:
         content = media.content_of(file)
     except FileNotFoundError as exc:
@@ -133,7 +151,7 @@ def _file(file: MessageFile) -> File:
     except Exception as exc:
         # Whatever kind of storage it is, its errors are its own; nothing has left yet.
         raise SendError("storage_away", type(exc).__name__, retry=True) from exc
-    return File(mime_type=file.mime_type, file_name=file.file_name, content=content)
+    return File(file.mime_type, file.file_name, content=content, size=len(content))
 
 
 def _number_of(external_id: str, instance_id: int) -> str:
@@ -164,6 +182,8 @@ def record_sent(message: Message, sent: Sent) -> None:
 def record_failure(message: Message, error: SendError, now: datetime) -> Paused | None:
     """Write down what went wrong: tried again later, perhaps sent, or failed."""
     mine = Message.objects.filter(pk=message.pk, status=Status.SENDING)
+    if error.opted_out:
+        _keep_opt_out(message, now)
     told = {
         "error_code": error.code[:60],
         "error_detail": error.detail[:500],
@@ -199,6 +219,19 @@ def refuse_all(instance_id: int, refusal: limits.LimitReached) -> None:
             _tell(message)
 
 
+def _keep_opt_out(message: Message, now: datetime) -> None:
+    """The provider knows that the recipient wants nothing of ours: the next one is not tried."""
+    peer = message.conversation.peer
+    kind = addressing.Kind.EMAIL if "@" in peer else addressing.Kind.PHONE
+    with transaction.atomic():
+        optouts.change(
+            [addressing.Address(kind, peer)],
+            opted_out=True,
+            by=optouts.Source.PROVIDER,
+            at=now,
+        )
+
+
 def own_up_to_lost_claims(instance_id: int) -> None:
     """What a worker claimed and never finished may have been sent: say so, do not resend."""
     lost = Message.objects.filter(
@@ -214,13 +247,6 @@ def own_up_to_lost_claims(instance_id: int) -> None:
             _tell(message)
 
 
-def mirror_status(message: Message) -> None:
-    """Show the message's status in its conversation's row, where it is the last one."""
-    Conversation.objects.filter(last_message_id=message.pk).update(
-        last_message_status=message.status
-    )
-
-
 def _let_go_of_the_connection() -> None:
     """The provider may take its time; the database connection is not kept waiting with it."""
     connection.close()
@@ -234,7 +260,7 @@ def _wait(attempts: int, retry_after: float | None) -> float:
 
 def _tell(message: Message) -> None:
     message.refresh_from_db()
-    mirror_status(message)
+    statuses.mirror(message)
     realtime.publish("message", conversation=message.conversation_id, message=message.pk)
 
 

@@ -95,7 +95,8 @@ class Received(Event):
 
     `external_id` is the provider's id of the message. `provider_number` is a second id of it
     (Wasender's integer msgId), `echo` our own id handed back. `group` is the group's address
-    for a group message; `reply_to` the external id of the quoted message. `view_once` says that
+    for a group message; `reply_to` the external id of the quoted message. `subject` is what the
+    message stands under: a mail's subject, the advertisement it answers. `view_once` says that
     the sender wants the files seen once. `person` is empty only for what we wrote to a group.
     """
 
@@ -108,6 +109,7 @@ class Received(Event):
     echo: str = ""
     group: str = ""
     reply_to: str = ""
+    subject: str = ""
     view_once: bool = False
     attachments: tuple[Attachment, ...] = ()
 
@@ -159,6 +161,55 @@ class Reacted(Event):
     person: Person
     emoji: str
     from_us: bool = False
+
+
+STORY = "story"
+"""Why a WhatsApp "status" post is ignored; such a post's delivery keeps no content."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsentChanged(Event):
+    """Somebody asked for no more messages at this address, or for messages again.
+
+    `by_provider` says that the provider told so, not the person themselves.
+    """
+
+    person: Person
+    opted_out: bool
+    by_provider: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberChanged(Event):
+    """The person who was reached at `old` is now reached at `new`."""
+
+    old: Person
+    new: Person
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemplateChanged(Event):
+    """Something about a template is different now; what is empty stays as it was.
+
+    `content_changed` says that its words are others: they have to be asked for.
+    """
+
+    name: str
+    language: str
+    external_id: str = ""
+    status: str = ""
+    category: str = ""
+    quality: str = ""
+    reason: str = ""
+    content_changed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem(Event):
+    """The provider reports a problem that concerns no message: kept for who looks after it."""
+
+    code: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

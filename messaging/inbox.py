@@ -9,13 +9,12 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from amda import crashpoints
-from messaging import ingest
+from messaging import bodies, ingest
 from messaging.events import Event
 from messaging.providers import UnknownProvider
-from messaging.providers import get as provider_of
-from messaging.providers.base import BadPayload, Hook
-from tenants import context, directory, orders, secrets
-from tenants.models import ProviderInstance, Tenant, WebhookDelivery
+from messaging.providers.base import BadPayload
+from tenants import context, directory, orders
+from tenants.models import Tenant, WebhookDelivery
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +58,8 @@ def sweep() -> int:
 
 
 def replay(deliveries) -> int:
-    """Put deliveries of a queryset back into the inbox; how many there are."""
+    """Put deliveries of a queryset back into the inbox, where they still say anything."""
+    deliveries = deliveries.filter(erased_at=None)
     numbers = sorted(set(deliveries.values_list("tenant_id", flat=True)))
     count = deliveries.update(state=State.WAITING, attempts=0, not_before=None, error="")
     for number in numbers:
@@ -103,58 +103,50 @@ def _ingest_each(tenant: Tenant, deliveries: Iterable[WebhookDelivery]) -> None:
     """Each delivery in its own savepoint, so that a bad one never stops the others."""
     batch = ingest.Batch(tenant)
     for delivery in deliveries:
+        told: list[Event] = []
         try:
             with transaction.atomic():
-                events = _events(delivery)
-                batch.apply(events, delivery)
-                _done(delivery)
+                told = _read(delivery)
+                batch.apply(told, delivery)
+                _done(delivery, told)
         except BadPayload as exc:
             _unreadable(delivery, exc)
         except Exception as exc:
             if connection.needs_rollback or not connection.is_usable():
                 raise
             logger.exception("delivery %s could not be taken in", delivery.pk)
-            _failed(delivery, exc)
+            _failed(delivery, exc, told)
         crashpoints.reached("mid_batch")
     batch.finish()
 
 
-def _events(delivery: WebhookDelivery) -> list[Event]:
+def _read(delivery: WebhookDelivery) -> list[Event]:
     try:
-        provider = provider_of(delivery.provider)
+        return bodies.read(delivery)
     except UnknownProvider as exc:
         raise BadPayload(f"no adapter for {delivery.provider}") from exc
-    hook = Hook(
-        body=secrets.unseal(delivery.body),
-        route=delivery.route,
-        content_type=delivery.content_type,
-    )
-    reference = (
-        ProviderInstance.objects.across_tenants()
-        .filter(pk=delivery.instance_id)
-        .values_list("reference", flat=True)
-        .first()
-    )
-    return provider.parse(hook, reference or "")
 
 
-def _done(delivery: WebhookDelivery) -> None:
-    _move(delivery, State.DONE, processed_at=timezone.now(), error="")
+def _done(delivery: WebhookDelivery, told: list[Event]) -> None:
+    now = timezone.now()
+    _move(delivery, State.DONE, message_ids=bodies.named_in(told), processed_at=now, error="")
+    if bodies.is_fleeting(told):
+        bodies.erase(WebhookDelivery.objects.of(delivery.tenant_id).filter(pk=delivery.pk))
 
 
 def _unreadable(delivery: WebhookDelivery, exc: Exception) -> None:
     _move(delivery, State.UNREADABLE, processed_at=timezone.now(), error=_words(exc))
 
 
-def _failed(delivery: WebhookDelivery, exc: Exception) -> None:
+def _failed(delivery: WebhookDelivery, exc: Exception, told: list[Event]) -> None:
     """Try again after a while; after the last attempt it stays, to be seen and replayed."""
     attempts = delivery.attempts + 1
+    known = {"attempts": attempts, "message_ids": bodies.named_in(told), "error": _words(exc)}
     if attempts >= settings.DELIVERY_ATTEMPTS:
-        _move(delivery, State.FAILED, attempts=attempts, error=_words(exc))
+        _move(delivery, State.FAILED, **known)
         return
     wait = settings.DELIVERY_BACKOFF_SECONDS[attempts - 1]
-    not_before = timezone.now() + timedelta(seconds=wait)
-    _move(delivery, State.WAITING, attempts=attempts, not_before=not_before, error=_words(exc))
+    _move(delivery, State.WAITING, not_before=timezone.now() + timedelta(seconds=wait), **known)
 
 
 def _move(delivery: WebhookDelivery, state: str, **facts) -> None:

@@ -5,15 +5,29 @@ whoever calls has a transaction open.
 """
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
-from messaging import addressing, events, media, merging, realtime, signals, windows
+from messaging import (
+    addressing,
+    bodies,
+    erasing,
+    events,
+    facts,
+    media,
+    merging,
+    optouts,
+    previews,
+    realtime,
+    signals,
+    statuses,
+    windows,
+)
 from messaging.models import Conversation, Lead, Message, MessageEvent
 from messaging.providers import get as provider_of
 from tenants.models import ProviderInstance, Tenant, WebhookDelivery
@@ -22,21 +36,8 @@ logger = logging.getLogger(__name__)
 
 Status = Message.Status
 Direction = Message.Direction
-SNIPPET = 200
 # How far apart our send and the provider's echo of it may lie to be taken for one message.
 ECHO_WITHIN = timedelta(minutes=10)
-# Clocks of phones run ahead; what claims to come from later than this came now.
-AHEAD_ALLOWED = timedelta(minutes=5)
-
-RANK: dict[str, int] = {
-    Status.QUEUED: 0,
-    Status.SENDING: 1,
-    Status.UNKNOWN: 2,
-    Status.SENT: 3,
-    Status.DELIVERED: 5,
-    Status.READ: 6,
-    Status.PLAYED: 7,
-}
 
 
 class TooEarly(Exception):
@@ -48,6 +49,7 @@ class Batch:
 
     def __init__(self, tenant: Tenant) -> None:
         self.tenant = tenant
+        self._named: defaultdict[int, set[str]] = defaultdict(set)
         self._changed: set[tuple[str, int, int]] = set()
         self._received: list[int] = []
         self._instances: dict[int | None, ProviderInstance | None] = {}
@@ -57,15 +59,21 @@ class Batch:
         instance = self._instance(delivery.instance_id)
         if instance is None:
             return
+        self._named[instance.pk] |= {*bodies.named_in(told)}
         for event in told:
             self._take(event, instance, delivery)
 
     def finish(self) -> None:
-        """Note when instances were last heard, and tell pages and listeners after commit."""
+        """Note when instances were last heard, order what was taken back to be taken out
+        everywhere, and tell pages and listeners after commit."""
         heard = [pk for pk, instance in self._instances.items() if instance]
         ProviderInstance.objects.of(self.tenant).filter(pk__in=heard).update(
             last_event_at=timezone.now()
         )
+        for instance_id, named in self._named.items():
+            erasing.order(
+                self.tenant.number, instance_id, erasing.changed_among(instance_id, named)
+            )
         for kind, conversation, message in sorted(self._changed):
             realtime.publish(kind, conversation=conversation, message=message)
         signals.received(self._received)
@@ -79,8 +87,8 @@ class Batch:
     def _take(
         self, event: events.Event, instance: ProviderInstance, delivery: WebhookDelivery
     ) -> None:
-        at = _believable(event.at, delivery.received_at)
-        fact = _record(event, instance, at, delivery)
+        at = facts.believable(event.at, delivery.received_at)
+        fact = facts.record(event, instance, at, delivery)
         if fact is None:
             return
         match event:
@@ -94,18 +102,23 @@ class Batch:
                 self._delete(event, fact, at)
             case events.Edited():
                 self._edit(event, fact, at, delivery)
+            case events.ConsentChanged():
+                self._change_consent(event, at)
+            case events.NumberChanged():
+                self._change_number(event, instance)
             case _:
                 logger.debug("tenant %s: %s kept as a fact", self.tenant.number, fact.kind)
 
     def _receive(self, event, fact, instance, at, heard_at) -> None:
-        conversation = self._conversation(event, instance)
+        peer = _peer(event)
+        conversation = self._conversation(event, instance, peer)
         if event.from_us:
             own = _own_message(event, conversation, at)
             if own is not None:
                 self._adopt_echo(own, event, fact)
                 return
-        message, is_new = _insert_message(event, conversation, instance, at, heard_at)
-        _belongs_to(fact, message)
+        message, is_new = _insert_message(event, conversation, peer, at, heard_at)
+        facts.belongs_to(fact, message)
         if not is_new:
             return
         media.note(message, event.attachments, view_once=event.view_once)
@@ -115,20 +128,23 @@ class Batch:
         if message.direction == Direction.IN:
             self._received.append(message.pk)
 
-    def _conversation(self, event: events.Received, instance: ProviderInstance) -> Conversation:
+    def _conversation(
+        self, event: events.Received, instance: ProviderInstance, peer: str
+    ) -> Conversation:
         addresses = (
-            [addressing.Address(addressing.Kind.LID, event.group)]
+            [addressing.Address(addressing.Kind.LID, peer)]
             if event.group
             else addressing.addresses_of(event.person)
         )
         name = "" if event.from_us or event.group else event.person.name
         lead = self._lead(addresses, name)
-        return _find_or_open(lead, instance, event.group or addresses[0].value, bool(event.group))
+        return _find_or_open(lead, instance, peer, bool(event.group))
 
     def _lead(self, addresses: list[addressing.Address], name: str) -> Lead:
         known = addressing.leads_with(addresses)
         for other in known[1:]:
-            merging.merge(known[0], other)
+            if not merging.are_kept_apart(known[0], other):
+                merging.merge(known[0], other)
         lead, _is_new = addressing.lead_for(addresses, name=name)
         if name and not lead.name:
             lead.name = name[:200]
@@ -137,13 +153,13 @@ class Batch:
 
     def _adopt_echo(self, message: Message, event: events.Received, fact: MessageEvent) -> None:
         """The provider shows us what we sent: now we know its id and that it left."""
-        _belongs_to(fact, message)
+        facts.belongs_to(fact, message)
         known = {"external_id": event.external_id, "provider_number": event.provider_number}
         for name, value in known.items():
             if value and not getattr(message, name):
                 setattr(message, name, value)
                 message.save(update_fields=[name])
-        _raise_status(message, Status.SENT)
+        statuses.raise_to(message, Status.SENT)
         _adopt_waiting_facts(message)
         self._note(message)
 
@@ -151,11 +167,25 @@ class Batch:
         message = _outgoing(fact.instance_id, event)
         if message is None:
             return
-        _belongs_to(fact, message)
-        if _apply_status(message, event.status, event.error_code, event.error_detail):
+        facts.belongs_to(fact, message)
+        if statuses.apply(message, event.status, event.error_code, event.error_detail):
             if message.status == Status.FAILED:
                 signals.failed(message.pk)
             self._note(message)
+
+    def _change_number(self, event: events.NumberChanged, instance: ProviderInstance) -> None:
+        """The person keeps lead and conversation; answers go to the new number."""
+        new = addressing.addresses_of(event.new)
+        lead = self._lead([*addressing.addresses_of(event.old), *new], event.new.name)
+        old = [address.value for address in addressing.addresses_of(event.old)]
+        known = Conversation.objects.filter(lead=lead, instance_id=instance.pk)
+        already = known.filter(peer=new[0].value).exists()
+        conversation = known.filter(peer__in=old).first()
+        if conversation is None or already:
+            return
+        conversation.peer = new[0].value
+        conversation.save(update_fields=["peer"])
+        self._changed.add(("conversation", conversation.pk, 0))
 
     def _change_instance(self, event: events.InstanceChanged, instance, at: datetime) -> None:
         if instance.state_changed_at and at < instance.state_changed_at:
@@ -170,14 +200,20 @@ class Batch:
         )
         self._changed.add(("instance", 0, instance.pk))
 
+    def _change_consent(self, event: events.ConsentChanged, at: datetime) -> None:
+        source = optouts.Source.PROVIDER if event.by_provider else optouts.Source.MESSAGE
+        changed = optouts.change(
+            addressing.addresses_of(event.person), opted_out=event.opted_out, by=source, at=at
+        )
+        for conversation in optouts.conversations_at(changed):
+            self._changed.add(("conversation", conversation, 0))
+
     def _delete(self, event: events.Deleted, fact: MessageEvent, at: datetime) -> None:
-        """What a contact withdraws leaves a tombstone with the time, and no content."""
         message = _message(fact.instance_id, event.external_id)
         if message is None:
             return
-        _belongs_to(fact, message)
-        _bury(message, at)
-        Conversation.objects.filter(last_message_id=message.pk).update(last_message_snippet="")
+        facts.belongs_to(fact, message)
+        erasing.bury(message, at)
         self._note(message)
 
     def _edit(
@@ -188,14 +224,8 @@ class Batch:
             raise TooEarly(f"message of {fact.kind} {fact.pk}")
         if message is None or (message.edited_at and message.edited_at > at):
             return
-        _belongs_to(fact, message)
-        if message.deleted_at:
-            return
-        message.text, message.edited_at = event.text, at
-        message.save(update_fields=["text", "edited_at"])
-        Conversation.objects.filter(last_message_id=message.pk).update(
-            last_message_snippet=message.text[:SNIPPET]
-        )
+        facts.belongs_to(fact, message)
+        erasing.rewrite(message, event.text, at)
         self._note(message)
 
     def _note(self, message: Message) -> None:
@@ -212,104 +242,13 @@ def link(message: Message, external_id: str) -> None:
     realtime.publish("message", conversation=message.conversation_id, message=message.pk)
 
 
-def _believable(at: datetime | None, heard_at: datetime) -> datetime:
-    if at is None or at > heard_at + AHEAD_ALLOWED:
-        return heard_at
-    return at
-
-
-def _record(
-    event: events.Event, instance: ProviderInstance, at: datetime, delivery: WebhookDelivery
-) -> MessageEvent | None:
-    """Keep the fact; None when it was already told."""
-    status = getattr(event, "status", None) or getattr(event, "state", None)
-    fact = MessageEvent(
-        provider=instance.provider,
-        instance_id=instance.pk,
-        event_id=_told_as(event, delivery)[:250],
-        kind=KINDS.get(type(event), "other"),
-        external_id=getattr(event, "external_id", "")[:200],
-        status=str(status or ""),
-        detail=_detail(event)[:500],
-        at=at,
-        delivery_id=delivery.pk,
-    )
-    return fact if _insert_once(fact) else None
-
-
-def _told_as(event: events.Event, delivery: WebhookDelivery) -> str:
-    """The id under which a fact counts as already told.
-
-    A state without a time says the same each time it comes true, so each post is its own.
-    """
-    if isinstance(event, events.InstanceChanged) and event.at is None:
-        return f"{event.event_id}:{delivery.pk}"
-    return event.event_id
-
-
-def _insert_once(fact: MessageEvent) -> bool:
-    """Insert the fact unless it was told before; the unique index decides."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            INSERT_FACT,
-            [
-                fact.provider,
-                fact.instance_id,
-                fact.event_id,
-                fact.kind,
-                fact.external_id,
-                fact.status,
-                fact.detail,
-                fact.at,
-                fact.delivery_id,
-                timezone.now(),
-            ],
-        )
-        row = cursor.fetchone()
-    if row is None:
-        return False
-    fact.pk = row[0]
-    fact._state.adding = False
-    return True
-
-
-INSERT_FACT = """
-INSERT INTO messaging_messageevent
-    (provider, instance_id, event_id, kind, external_id, status, detail, at, delivery_id,
-     recorded_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (provider, instance_id, event_id) DO NOTHING
-RETURNING id
-"""
-
-KINDS = {
-    events.Received: "message",
-    events.StatusChanged: "status",
-    events.InstanceChanged: "instance",
-    events.Deleted: "deleted",
-    events.Edited: "edited",
-    events.Reacted: "reaction",
-    events.Ignored: "ignored",
-    events.Unlisted: "unlisted",
-}
-
-
-def _detail(event: events.Event) -> str:
-    match event:
-        case events.StatusChanged():
-            return f"{event.error_code} {event.error_detail}".strip()
-        case events.InstanceChanged() | events.Ignored():
-            return event.reason
-        case events.Unlisted():
-            return event.name
-    return ""
-
-
 def _find_or_open(
     lead: Lead, instance: ProviderInstance, peer: str, is_group: bool
 ) -> Conversation:
     """The lead's conversation at this instance; a lead without a number yet keeps its one."""
-    mine = Conversation.objects.filter(lead=lead, instance_id=instance.pk, is_group=is_group)
+    mine = Conversation.objects.filter(
+        lead=lead, instance_id=instance.pk, is_group=is_group, folded_into=None
+    )
     conversation = mine.filter(peer=peer).first() or (mine.first() if not is_group else None)
     if conversation is None:
         conversation, _is_new = Conversation.objects.get_or_create(
@@ -329,22 +268,29 @@ def _find_or_open(
     return conversation
 
 
+def _peer(event: events.Received) -> str:
+    """The address the message came from or went to: the group's, else the surest of a person."""
+    return event.group or addressing.addresses_of(event.person)[0].value
+
+
 def _insert_message(
-    event: events.Received, conversation: Conversation, instance, at: datetime, heard_at: datetime
+    event: events.Received, conversation: Conversation, peer: str, at: datetime, heard_at: datetime
 ) -> tuple[Message, bool]:
     outgoing = event.from_us
     return Message.objects.get_or_create(
-        instance_id=instance.pk,
+        instance_id=conversation.instance_id,
         external_id=event.external_id[:200],
         defaults={
             "conversation": conversation,
             "lead_id": conversation.lead_id,
-            "provider": instance.provider,
+            "peer": peer,
+            "provider": conversation.provider,
             "medium": conversation.medium,
             "direction": Direction.OUT if outgoing else Direction.IN,
             "origin": Message.Origin.PHONE if outgoing else Message.Origin.CONTACT,
             "kind": event.kind.value,
             "text": event.text,
+            "subject": event.subject[:250],
             "reply_to": event.reply_to[:200],
             "status": Status.SENT if outgoing else Status.RECEIVED,
             "provider_number": event.provider_number[:40],
@@ -395,80 +341,24 @@ def _message(instance_id: int, external_id: str) -> Message | None:
     return Message.objects.filter(instance_id=instance_id, external_id=external_id).first()
 
 
-def _belongs_to(fact: MessageEvent, message: Message) -> None:
-    fact.message = message
-    fact.save(update_fields=["message"])
-
-
 def _adopt_waiting_facts(message: Message) -> None:
     """Statuses that came before their message are told now, in their own order."""
     if not message.external_id:
         return
-    waiting = MessageEvent.objects.filter(
-        instance_id=message.instance_id, external_id=message.external_id, message=None
-    )
-    for fact in waiting.order_by("at", "id"):
-        _belongs_to(fact, message)
+    for fact in facts.waiting_for(message):
+        facts.belongs_to(fact, message)
         if fact.kind == "status":
             code, _, detail = fact.detail.partition(" ")
-            _apply_status(message, fact.status, code, detail)
+            statuses.apply(message, fact.status, code, detail)
         elif fact.kind == "deleted":
-            _bury(message, fact.at)
-
-
-def _bury(message: Message, at: datetime) -> None:
-    """Only the time of a withdrawn message stays; its files leave the storage, too."""
-    message.text, message.deleted_at = "", at
-    message.save(update_fields=["text", "deleted_at"])
-    media.forget([message.pk])
-
-
-def _apply_status(message: Message, status: str, code: str = "", detail: str = "") -> bool:
-    """Move a status forward, never back; a later delivered or read overrules failed."""
-    if message.direction != Direction.OUT:
-        return False
-    if status != Status.FAILED:
-        return _raise_status(message, status)
-    if RANK.get(message.status, 99) > RANK[Status.SENT]:
-        return False
-    message.status = Status.FAILED
-    message.error_code, message.error_detail = code[:60], detail[:500]
-    message.save(update_fields=["status", "error_code", "error_detail"])
-    _mirror(message)
-    return True
-
-
-def _raise_status(message: Message, status: str) -> bool:
-    after_failure = (Status.DELIVERED, Status.READ, Status.PLAYED)
-    current = RANK.get(message.status)
-    if current is None and status not in after_failure:
-        return False
-    if current is not None and RANK[status] <= current:
-        return False
-    message.status = status
-    message.error_code = message.error_detail = message.error_blame = ""
-    message.save(update_fields=["status", "error_code", "error_detail", "error_blame"])
-    _mirror(message)
-    return True
-
-
-def _mirror(message: Message) -> None:
-    Conversation.objects.filter(last_message_id=message.pk).update(
-        last_message_status=message.status
-    )
+            erasing.bury(message, fact.at)
 
 
 def _count_in(conversation: Conversation, message: Message) -> None:
     """Keep the conversation's row true: last message, unread, window; reopen it."""
     facts: dict = {}
     if _is_last(conversation, message):
-        facts |= {
-            "last_message_at": message.sent_at,
-            "last_message_id": message.pk,
-            "last_message_snippet": message.text[:SNIPPET],
-            "last_message_direction": message.direction,
-            "last_message_status": message.status,
-        }
+        facts |= previews.of(message)
     if message.direction == Direction.IN:
         facts |= {
             "unread_count": F("unread_count") + 1,

@@ -1,4 +1,4 @@
-"""Links to files: signed, short-lived, made for one person of one tenant."""
+"""Links to files: signed, short-lived, made for one person of one tenant, or for its provider."""
 
 import time
 from dataclasses import dataclass
@@ -14,12 +14,15 @@ from tenants.accounts.models import User
 VALID_SECONDS = 10 * 60
 # Within this time the same person gets the same link, so that a browser's cache is of use.
 _STEP_SECONDS = 5 * 60
+# A provider that is busy fetches the file of a queued message later.
+_PROVIDER_SECONDS = 6 * 3600
+_PROVIDER = 0
 _SALT = "messaging.files"
 
 
 @dataclass(frozen=True)
 class Ticket:
-    """What a link lets whom see, and until when."""
+    """What a link lets whom see, and until when; user 0 is the provider that a file is sent by."""
 
     tenant: int
     user: int
@@ -27,6 +30,10 @@ class Ticket:
     file: int
     is_preview: bool
     until: int
+
+    @property
+    def is_for_provider(self) -> bool:
+        return self.user == _PROVIDER
 
 
 def signed(file: MessageFile, user: User, *, preview: bool = False) -> str:
@@ -40,8 +47,13 @@ def signed(file: MessageFile, user: User, *, preview: bool = False) -> str:
         int(preview),
         step * _STEP_SECONDS + VALID_SECONDS,
     )
-    token = signing.Signer(salt=_SALT).sign_object(ticket)
-    return reverse("file-content", args=[token])
+    return _path(ticket)
+
+
+def for_provider(file: MessageFile) -> str:
+    """The public address from which a provider may fetch a file that we send."""
+    until = int(time.time()) + _PROVIDER_SECONDS
+    return settings.PUBLIC_URL + _path((context.current_number(), _PROVIDER, 0, file.pk, 0, until))
 
 
 def on_cdn(path: str) -> str:
@@ -60,3 +72,8 @@ def read(token: str) -> Ticket | None:
     if time.time() > until:
         return None
     return Ticket(tenant, user, version, file, bool(preview), until)
+
+
+def _path(ticket: tuple) -> str:
+    token = signing.Signer(salt=_SALT).sign_object(ticket)
+    return reverse("file-content", args=[token])

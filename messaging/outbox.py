@@ -10,7 +10,17 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from messaging import addressing, delivering, media, realtime
+from messaging import (
+    addressing,
+    delivering,
+    media,
+    numbering,
+    optouts,
+    previews,
+    realtime,
+    sniffing,
+    statuses,
+)
 from messaging.events import Kind
 from messaging.models import Conversation, Message, MessageFile
 from messaging.providers import get as provider_of
@@ -20,7 +30,6 @@ from tenants.context import current_number
 from tenants.models import ProviderInstance
 
 LONGEST_TEXT = 20_000
-SNIPPET = 200
 
 
 class Refused(Exception):
@@ -53,12 +62,15 @@ def queue(
     now = now or timezone.now()
     body = _checked_text(text, may_be_empty=bool(files))
     instance = _instance(conversation.instance_id)
+    _require_fits(body, instance)
     _require_may_send(origin)
+    _require_consent(conversation)
     known = Message.objects.filter(reference=reference).first() if reference and files else None
     if known is not None:
         return known
     kind = _checked_files(files, instance)
     with transaction.atomic():
+        conversation = _held(conversation)
         message, is_new = _insert(
             conversation, instance, body, kind, origin, by, subject, reply_to, reference, now
         )
@@ -87,17 +99,25 @@ def start(
     """Write to anybody: finds or makes the lead and the conversation, then queues."""
     instance = choose_instance(instance_id)
     _checked_text(text)
+    _require_may_send(origin)
     address = _recipient(to, lead, instance)
-    if lead is None:
-        lead, _is_new = addressing.lead_for([address], by=by)
-    conversation = open_conversation(lead, instance, address.value)
-    return queue(
-        conversation, text, origin=origin, by=by, subject=subject, reference=reference, now=now
-    )
+    # A message that is refused leaves neither a lead nor a conversation behind.
+    with transaction.atomic():
+        if lead is None:
+            lead, _is_new = addressing.lead_for([address], by=by)
+        conversation = open_conversation(lead, instance, address.value)
+        return queue(
+            conversation, text, origin=origin, by=by, subject=subject, reference=reference, now=now
+        )
 
 
 def open_conversation(lead, instance: ProviderInstance, peer: str) -> Conversation:
-    """The conversation between a lead and an instance, made where there is none yet."""
+    """The conversation between a lead and an instance at an address, in whichever form it is
+    written; made where there is none yet."""
+    mine = Conversation.objects.filter(lead=lead, instance_id=instance.pk, folded_into=None)
+    known = mine.filter(peer__in=numbering.forms(peer)).order_by("-last_message_at").first()
+    if known is not None:
+        return known
     conversation, _is_new = Conversation.objects.get_or_create(
         lead=lead,
         instance_id=instance.pk,
@@ -114,6 +134,7 @@ def open_conversation(lead, instance: ProviderInstance, peer: str) -> Conversati
 def retry(message: Message) -> Message:
     """Queue a failed message again, at a person's wish; anything else is left as it is."""
     limits.require_may_send(current_number())
+    _require_consent(message.conversation)
     with transaction.atomic():
         moved = Message.objects.filter(pk=message.pk, status=Message.Status.FAILED).update(
             status=Message.Status.QUEUED,
@@ -127,7 +148,7 @@ def retry(message: Message) -> Message:
             delivering.order(current_number(), message.instance_id)
     message.refresh_from_db()
     if moved:
-        delivering.mirror_status(message)
+        statuses.mirror(message)
         realtime.publish("message", conversation=message.conversation_id, message=message.pk)
     return message
 
@@ -163,11 +184,41 @@ _FEATURES: dict[str, limits.Feature] = {
 }
 
 
+def _held(conversation: Conversation) -> Conversation:
+    """The conversation where things are said now; nobody folds it while we write in it."""
+    rows = Conversation.objects.select_for_update(no_key=True)
+    held = rows.get(pk=conversation.pk)
+    while held.folded_into_id is not None:
+        held = rows.get(pk=held.folded_into_id)
+    return held
+
+
 def _instance(instance_id: int) -> ProviderInstance:
     instance = ProviderInstance.objects.of(current_number()).filter(pk=instance_id).first()
     if instance is None:
         raise Refused("instance_gone", _("The number of this conversation is no longer connected."))
     return instance
+
+
+def _require_consent(conversation: Conversation) -> None:
+    identity = optouts.of(conversation)
+    if identity is not None:
+        raise Refused(optouts.CODE, optouts.why_refused(identity.kind))
+
+
+def _require_fits(body: str, instance: ProviderInstance) -> None:
+    limit = provider_of(instance.provider).longest_text
+    if len(body) > limit:
+        raise _too_long(body, limit)
+
+
+def _too_long(body: str, limit: int) -> Refused:
+    return Refused(
+        "text_too_long",
+        _("The text has %(length)d characters; %(limit)d are allowed.")
+        % {"length": len(body), "limit": limit},
+        "text",
+    )
 
 
 def _recipient(to: str, lead, instance: ProviderInstance) -> addressing.Address:
@@ -210,12 +261,7 @@ def _checked_text(text: str, *, may_be_empty: bool = False) -> str:
     if not body and not may_be_empty:
         raise Refused("text_empty", _("Write something first."), "text")
     if len(body) > LONGEST_TEXT:
-        raise Refused(
-            "text_too_long",
-            _("The text has %(length)d characters; %(limit)d are allowed.")
-            % {"length": len(body), "limit": LONGEST_TEXT},
-            "text",
-        )
+        raise _too_long(body, LONGEST_TEXT)
     try:
         body.encode()
     except UnicodeEncodeError as exc:
@@ -236,7 +282,18 @@ def _checked_files(files: Sequence[MessageFile], instance: ProviderInstance) -> 
     file = files[0]
     if file.state != MessageFile.State.STORED or file.message_id is not None:
         raise Refused("file_gone", _("This file is no longer there. Please add it again."), "files")
+    _require_size(file, provider_of(instance.provider).largest_file)
     return Kind(file.kind)
+
+
+def _require_size(file: MessageFile, limit: int) -> None:
+    if (file.size or 0) > limit:
+        raise Refused(
+            "file_too_large",
+            _("This file is too large for this number: %(limit)d MB are allowed.")
+            % {"limit": limit // sniffing.MEGABYTE},
+            "files",
+        )
 
 
 def _attach(files: Sequence[MessageFile], message: Message) -> None:
@@ -253,6 +310,7 @@ def _insert(
         defaults={
             "conversation": conversation,
             "lead_id": conversation.lead_id,
+            "peer": conversation.peer,
             "instance_id": instance.pk,
             "provider": instance.provider,
             "medium": conversation.medium,
@@ -273,11 +331,7 @@ def _insert(
 def _show_as_last(conversation: Conversation, message: Message) -> None:
     """An answer is the last message, reads what came before, and reopens the conversation."""
     Conversation.objects.filter(pk=conversation.pk).update(
-        last_message_at=message.sent_at,
-        last_message_id=message.pk,
-        last_message_snippet=message.text[:SNIPPET],
-        last_message_direction=message.direction,
-        last_message_status=message.status,
+        **previews.of(message),
         unread_count=0 if message.origin == Message.Origin.PERSON else F("unread_count"),
         state=Conversation.State.OPEN,
         closed_at=None,

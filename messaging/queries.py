@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
-from messaging.models import Conversation, Lead, Message, MessageFile
+from messaging.models import Conversation, Lead, LeadIdentity, Message, MessageFile
 
 PAGE = 30
 
@@ -45,7 +45,24 @@ VIEWS = ("mine", "unassigned", "all", "closed")
 
 def visible_conversations(user) -> QuerySet[Conversation]:
     """The conversations this person may see."""
-    return Conversation.objects.select_related("lead", "assignee")
+    return Conversation.objects.filter(folded_into=None).select_related("lead", "assignee")
+
+
+def conversation_of(user, pk: int) -> Conversation | None:
+    """One conversation this person may see, or None; `opted_out_as` is the kind of the address it
+    is held at, where its owner wants no messages there. A folded one leads to the other."""
+    opted_out = LeadIdentity.objects.filter(
+        lead=OuterRef("lead"), value=OuterRef("peer"), opted_out=True
+    )
+    shown = visible_conversations(user).annotate(
+        opted_out_as=Subquery(opted_out.values("kind")[:1])
+    )
+    found = shown.filter(pk=pk).first()
+    if found is None:
+        folded = Conversation.objects.filter(pk=pk, folded_into__isnull=False).first()
+        if folded is not None and folded.folded_into_id is not None:
+            return conversation_of(user, folded.folded_into_id)
+    return found
 
 
 def conversations(user, view: str = "all", after: Cursor | None = None, size: int = PAGE) -> Page:
@@ -109,3 +126,9 @@ def file_of(user, pk: int) -> MessageFile | None:
     seen = Q(message__conversation__in=visible_conversations(user), message__deleted_at=None)
     own = Q(message=None, uploaded_by=user)
     return MessageFile.objects.filter(seen | own, pk=pk).select_related("message").first()
+
+
+def outgoing_file(pk: int) -> MessageFile | None:
+    """A file of a message that we send, or None."""
+    sent = MessageFile.objects.filter(message__direction="out", message__deleted_at=None)
+    return sent.filter(pk=pk).first()

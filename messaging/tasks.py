@@ -1,13 +1,18 @@
 """Jobs: load, enter the tenant, call the verb."""
 
+import logging
 from datetime import timedelta
 
+from django.db import transaction
 from django.utils import timezone
 
-from messaging import delivering, inbox, media
+from messaging import delivering, erasing, inbox, media, reconciling
+from messaging.providers.base import SendError
 from tenants import context, directory, orders
 from tenants.accounts.models import RememberedWrite
 from tenants.models import Tenant
+
+logger = logging.getLogger(__name__)
 
 REMEMBER_WRITES = timedelta(days=2)
 KEEP_FAILED_JOBS_DAYS = 14
@@ -46,6 +51,33 @@ def discard_files(tenant: int, paths: list[str]) -> None:
         return
     with context.entered(found):
         media.discard(paths)
+
+
+def take_out(tenant: int, instance: int, messages: list[str]) -> None:
+    """Take what was withdrawn or edited out of every place it was copied to."""
+    try:
+        found = directory.tenant_numbered(tenant)
+    except Tenant.DoesNotExist:
+        return
+    with context.entered(found):
+        for external_id in messages:
+            with transaction.atomic():
+                erasing.take_out(tenant, instance, external_id)
+
+
+def reconcile(tenant: int, instance: int, minutes: int) -> None:
+    """Read what a provider kept while it, or we, were away."""
+    try:
+        found = directory.tenant_numbered(tenant)
+    except Tenant.DoesNotExist:
+        return
+    with context.entered(found):
+        try:
+            reconciling.reconcile(instance, minutes)
+        except SendError as error:
+            if error.retry or error.unknown:
+                raise
+            logger.warning("instance %s: its journal cannot be read: %s", instance, error.code)
 
 
 def forget_old(timestamp: int) -> None:

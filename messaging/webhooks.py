@@ -1,13 +1,16 @@
 """The HTTP boundary of providers: recognise, verify, store, answer. Django is not involved."""
 
 import asyncio
+import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote
 
 from django.conf import settings
 from django.db import close_old_connections
+from django.utils import timezone
 from prometheus_client import Counter
 
 from messaging import providers
@@ -21,7 +24,10 @@ from tenants.posts import Disconnected, Reply, TooLarge
 logger = logging.getLogger(__name__)
 
 PREFIXES = ("/webhooks/", "/api/webhooks/")
+NOBODY = 0
+"""The instance and tenant of the platform's own candidate."""
 DATABASE_SECONDS = 8
+LONGEST_QUERY = 2000
 
 REFUSED = Counter("amda_webhooks_refused", "Posts whose signature did not verify", ["provider"])
 STORED = Counter("amda_webhooks_stored", "Posts that were stored", ["provider"])
@@ -43,6 +49,11 @@ class Webhooks:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._table = _path_table()
+        self._services = {
+            path: service
+            for provider in providers.every()
+            for path, service in provider.status_paths.items()
+        }
 
     async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
         try:
@@ -52,6 +63,9 @@ class Webhooks:
         await posts.answer(reply, send, head=scope["method"] == "HEAD")
 
     async def _reply(self, scope: dict, receive: Callable) -> Reply:
+        service = self._services.get(scope["path"].rstrip("/"))
+        if service is not None:
+            return _status(service, scope["method"])
         path = self._find(scope["path"])
         if path is None:
             return Reply(404)
@@ -63,7 +77,7 @@ class Webhooks:
             return Reply(413)
         try:
             async with asyncio.timeout(DATABASE_SECONDS):
-                candidates = await _candidates(path, hook)
+                candidates, unknown = await _candidates(path, hook)
         except Exception:
             logger.exception("the directory could not be read")
             return Reply(503, retry_after=5)
@@ -71,7 +85,10 @@ class Webhooks:
             return Reply(404)
         if hook.method != "POST":
             return _handshake(path.provider, hook, candidates)
-        return await self._take_in(path.provider, hook, candidates)
+        reply = await self._take_in(path.provider, hook, candidates)
+        if reply.status == 200 and unknown:
+            UNKNOWN.labels(path.provider.slug).inc(unknown)
+        return reply
 
     async def _take_in(self, provider: Provider, hook: Hook, candidates: list[Candidate]) -> Reply:
         try:
@@ -106,6 +123,14 @@ def _path_table() -> list[tuple[tuple[str, ...], Provider, str]]:
     ]
 
 
+def _status(service: str, method: str) -> Reply:
+    """That the webhook is up, for whoever asks before a provider does."""
+    if method not in {"GET", "HEAD"}:
+        return Reply(405)
+    told = {"ok": True, "service": service, "timestamp": timezone.now().isoformat()}
+    return Reply(200, json.dumps(told).encode(), "application/json")
+
+
 def _match(pattern: tuple[str, ...], parts: tuple[str, ...]) -> str | None:
     """The vendor that a path names ("" where its pattern has none); None when it is another."""
     if len(pattern) != len(parts):
@@ -134,31 +159,57 @@ async def _read(scope: dict, receive: Callable, path: Path) -> Hook:
     )
 
 
-async def _candidates(path: Path, hook: Hook) -> list[Candidate]:
-    """Every instance the post may be meant for; from memory where it is still fresh."""
-    found: list[Candidate] = []
-    for reference in path.provider.route(hook):
-        found += [_candidate(known) for known in await _instances(path.provider.slug, reference)]
-    return list({candidate.instance_id: candidate for candidate in found}.values())
+async def _candidates(path: Path, hook: Hook) -> tuple[list[Candidate], int]:
+    """Every instance the post may be meant for, from memory where it is still fresh, and how many
+    of those it names nobody has."""
+    provider = path.provider
+    platform = settings.PLATFORM_SECRETS.get(provider.slug, {})
+    found, unknown = await _instances(provider, provider.route(hook))
+    candidates = [_candidate(known, platform) for known in found]
+    if platform:
+        candidates.append(Candidate(NOBODY, NOBODY, "", {}, (platform,)))
+    return list({candidate.instance_id: candidate for candidate in candidates}.values()), unknown
 
 
-async def _instances(provider: str, ref: InstanceRef) -> Iterable[KnownInstance]:
-    if ref.vendor:
-        fresh, known = directory.peek_vendor(provider, ref.vendor)
-        return (
-            known if fresh else await _look_up(directory.instances_of_vendor, provider, ref.vendor)
+async def _instances(
+    provider: Provider, refs: list[InstanceRef]
+) -> tuple[list[KnownInstance], int]:
+    found: list[KnownInstance] = []
+    unknown = 0
+    vendors = {ref.vendor for ref in refs if ref.vendor}
+    for vendor in vendors:
+        fresh, known = directory.peek_vendor(provider.slug, vendor)
+        found += (
+            known if fresh else await _look_up(directory.instances_of_vendor, provider.slug, vendor)
         )
-    return await _look_up(directory.instances_referred, provider, ref.reference)
+    references = _names(ref.reference for ref in refs if not ref.vendor)
+    if references:
+        named = await _look_up(directory.instances_referred, provider.slug, references)
+        unknown = len(references) - len(named)
+        found += named
+    accounts = _names(ref.account for ref in refs)
+    if accounts:
+        sharing = await _look_up(
+            directory.instances_of_accounts, provider.slug, provider.account_field, accounts
+        )
+        had = {known.settings.get(provider.account_field) for known in sharing}
+        unknown += len(accounts - had)
+        found += sharing
+    if InstanceRef() in refs:
+        found += await _look_up(directory.instances_at, provider.slug)
+    return found, unknown
 
 
-async def _look_up(function: Callable, *args: str) -> Iterable[KnownInstance]:
-    found = await asyncio.get_running_loop().run_in_executor(None, _in_public, function, args)
-    if not found:
-        UNKNOWN.labels(args[0]).inc()
-    return found
+def _names(told: Iterable[str]) -> frozenset[str]:
+    # What holds a control character is nobody's name, and PostgreSQL would refuse to look for it.
+    return frozenset(name for name in told if name and name.isprintable())
 
 
-def _in_public(function: Callable, args: tuple) -> Iterable[KnownInstance]:
+async def _look_up(function: Callable, *args: Any) -> tuple[KnownInstance, ...]:
+    return await asyncio.get_running_loop().run_in_executor(None, _in_public, function, args)
+
+
+def _in_public(function: Callable, args: tuple) -> tuple[KnownInstance, ...]:
     connection.set_schema_to_public()
     try:
         return function(*args)
@@ -166,13 +217,15 @@ def _in_public(function: Callable, args: tuple) -> Iterable[KnownInstance]:
         close_old_connections()
 
 
-def _candidate(known: KnownInstance) -> Candidate:
+def _candidate(known: KnownInstance, platform: Mapping[str, str]) -> Candidate:
     return Candidate(
         instance_id=known.instance_id,
         tenant_number=known.tenant_number,
         reference=known.reference,
         settings=known.settings,
-        secret_sets=known.secret_sets,
+        # A secret of its own stands in front of the platform's: who connected a number through an
+        # app of their own is never told what the platform's app hears.
+        secret_sets=tuple({**platform, **secrets} for secrets in known.secret_sets),
     )
 
 
@@ -192,7 +245,9 @@ def _arrivals(provider: Provider, hook: Hook, meant: list[Candidate]) -> list[Ar
             provider=provider.slug,
             route=hook.route,
             content_type=hook.content_type.replace("\x00", ""),
+            query=hook.query.replace("\x00", "")[:LONGEST_QUERY],
             body=hook.body,
         )
         for candidate in meant
+        if candidate.instance_id != NOBODY
     ]

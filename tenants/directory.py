@@ -18,6 +18,7 @@ from tenants.models.tenants import SLUG
 
 FRESH_SECONDS = 0.5
 LARGEST = 20_000
+MOST_NAMES = 20
 T = TypeVar("T")
 
 
@@ -124,11 +125,32 @@ def instances_of_vendor(provider: str, slug: str) -> tuple[KnownInstance, ...]:
     return _memory.get(("vendor", provider, slug.lower()), lambda: _load_vendor(provider, slug))
 
 
-def instances_referred(provider: str, reference: str) -> tuple[KnownInstance, ...]:
-    """The instance a provider calls by this reference: one or none."""
+def instances_referred(provider: str, references: frozenset[str]) -> tuple[KnownInstance, ...]:
+    """The instances a provider calls by these references, each one or none; one look for all."""
+    return _few(
+        ("references", provider, references),
+        references,
+        lambda: _known(_instances().filter(provider=provider, reference__in=references)),
+    )
+
+
+def instances_of_accounts(
+    provider: str, field: str, accounts: frozenset[str]
+) -> tuple[KnownInstance, ...]:
+    """The instances that belong to one of these accounts by the setting `field`."""
+    return _few(
+        ("accounts", provider, field, accounts),
+        accounts,
+        lambda: _known(
+            _instances().filter(provider=provider, **{f"settings__{field}__in": list(accounts)})
+        ),
+    )
+
+
+def instances_at(provider: str) -> tuple[KnownInstance, ...]:
+    """Every instance at a provider, for the rare question that names none."""
     return _memory.get(
-        ("reference", provider, reference),
-        lambda: _known(_instances().filter(provider=provider, reference=reference)),
+        ("provider", provider), lambda: _known(_instances().filter(provider=provider))
     )
 
 
@@ -144,6 +166,11 @@ def whose(text: str) -> list[ProviderInstance]:
     if asked.isdecimal() and len(asked) < 16:
         matches |= Q(pk=int(asked))
     return list(ProviderInstance.objects.across_tenants().filter(matches).select_related("tenant"))
+
+
+def _few(key: tuple, names: frozenset[str], load: Callable[[], T]) -> T:
+    """Remember the answer unless it is about so many names that it will hardly be asked again."""
+    return _memory.get(key, load) if len(names) <= MOST_NAMES else load()
 
 
 def _load_slug(slug: str) -> Tenant | None:

@@ -60,10 +60,10 @@ class Post:
 INSERT = """
 INSERT INTO public.tenants_webhookdelivery
     (tenant_id, instance_id, provider, route, content_type, body, size, received_at,
-     state, attempts, error)
+     query, state, attempts, error)
 SELECT *, 'waiting', 0, '' FROM unnest(
     %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %b::bytea[], %s::int[],
-    %b::timestamptz[])
+    %b::timestamptz[], %s::text[])
 """
 
 
@@ -79,6 +79,7 @@ class Arrival(Post):
     route: str
     content_type: str
     body: bytes
+    query: str = ""
     received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     sealed: bytes = b""
     stored: asyncio.Future | None = None
@@ -94,6 +95,7 @@ class Arrival(Post):
             [arrival.sealed for arrival in batch],
             [len(arrival.body) for arrival in batch],
             [arrival.received_at for arrival in batch],
+            [arrival.query for arrival in batch],
         )
 
     @property

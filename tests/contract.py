@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from messaging.events import Event, Ignored, Person, Received, Status, StatusChanged
 from messaging.providers.base import (
+    JOURNAL_ROUTE,
     Answer,
     BadPayload,
     BadSignature,
@@ -70,6 +71,8 @@ class Kit:
     outgoing: tuple[Outgoing, ...] = (TEXT,)
     settings: Mapping[str, Any] = field(default_factory=dict)
     media_reference: Mapping[str, Any] = field(default_factory=dict)
+    reference: str = "reference"
+    account: str = ""
     reads_types: Mapping[str, str] = field(default_factory=lambda: {".json": "application/json"})
 
 
@@ -84,6 +87,9 @@ def describes_itself(provider: Provider, kit: Kit) -> None:
         path.startswith(("/webhooks/", "/api/webhooks/")) and not path.endswith("/")
         for path in provider.paths
     )
+    assert all(path.startswith("/webhooks/") for path in provider.status_paths)
+    assert not set(provider.status_paths) & set(provider.paths)
+    assert JOURNAL_ROUTE not in provider.paths.values()
     names = [field.name for field in provider.fields]
     assert len(set(names)) == len(names)
     assert provider.reference_field in ("", *names)
@@ -180,15 +186,16 @@ def reads_its_fixtures(provider: Provider, kit: Kit) -> None:
     hooks = _fixtures(provider, kit)
     assert hooks, f"{provider.slug} has no fixtures"
     for hook in hooks:
-        events = provider.parse(hook, "reference")
-        assert events == provider.parse(hook, "reference")
+        events = provider.parse(hook, kit.reference)
+        assert events == provider.parse(hook, kit.reference)
         for event in events:
-            _check_event(event)
+            _check_event(event, kit)
 
 
 def shows_all_it_can_tell(provider: Provider, kit: Kit) -> None:
     """Each kind of event, status and reason to ignore has a fixture, and there are no others."""
-    events = [event for hook in _fixtures(provider, kit) for event in provider.parse(hook, "r")]
+    hooks = _fixtures(provider, kit)
+    events = [event for hook in hooks for event in provider.parse(hook, kit.reference)]
     assert {type(event) for event in events} == kit.events
     assert {each.status for each in events if isinstance(each, StatusChanged)} == kit.statuses
     assert {each.reason for each in events if isinstance(each, Ignored)} == kit.ignored
@@ -303,9 +310,12 @@ def _optional_calls(provider: Provider, kit: Kit) -> dict[Feature, dict[str, _Ca
         Feature.MARKS_READ: {"mark_read": lambda via: provider.mark_read(KNOWN, via)},
         Feature.EDITS: {"edit": lambda via: provider.edit(KNOWN, "b", via)},
         Feature.DELETES: {"delete": lambda via: provider.delete(KNOWN, via)},
+        Feature.REACTIONS: {"react": lambda via: provider.react(KNOWN, "👍", via)},
+        Feature.JOURNAL: {"read_journal": lambda via: provider.read_journal(via, minutes=60)},
         Feature.MEDIA: {
             "fetch_media": lambda via: provider.fetch_media(kit.media_reference, via, limit=10**6)
         },
+        Feature.TEMPLATES: {"templates": provider.templates},
         Feature.FINDS_PHONES: {"find_phone": lambda via: provider.find_phone("1@lid", via)},
         Feature.MAKES_INSTANCES: {
             "instances": provider.instances,
@@ -332,7 +342,12 @@ def _files(slug: str) -> tuple[Path, ...]:
 
 def _fixtures(provider: Provider, kit: Kit) -> list[Hook]:
     return [
-        Hook(body=file.read_bytes(), vendor="v", content_type=kit.reads_types[file.suffix])
+        Hook(
+            body=file.read_bytes(),
+            vendor="v",
+            content_type=kit.reads_types[file.suffix],
+            account=kit.account,
+        )
         for file in _files(provider.slug)
     ]
 
@@ -366,18 +381,18 @@ def _header_names(provider: Provider):
 
 def _read_or_refuse(provider: Provider, kit: Kit, hook: Hook) -> None:
     try:
-        events = provider.parse(hook, "reference")
+        events = provider.parse(replace(hook, account=kit.account), kit.reference)
     except BadPayload:
         return
     for event in events:
-        _check_event(event)
+        _check_event(event, kit)
         assert not isinstance(event, Ignored) or event.reason in kit.ignored
 
 
-def _check_event(event: Event) -> None:
+def _check_event(event: Event, kit: Kit) -> None:
     assert isinstance(event, Event)
     assert event.event_id
-    assert event.instance_ref == "reference"
+    assert event.instance_ref == kit.reference
     assert event.at is None or event.at.tzinfo is not None
     assert "\\u0000" not in json.dumps(event.raw, allow_nan=False)
     if isinstance(event, Received):
@@ -410,7 +425,7 @@ def _via(provider: Provider, kit: Kit, client: httpx.Client) -> Via:
     defaults = {field.name: field.default for field in provider.fields}
     return Via(
         instance_id=1,
-        reference="reference",
+        reference=kit.reference,
         address="+33600000001",
         settings={**defaults, **kit.settings},
         secrets=_secrets(provider, SECRET),

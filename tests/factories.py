@@ -81,6 +81,7 @@ def make_message(
         "origin": "contact",
         "status": "received",
         "external_id": f"ext-{uuid.uuid4()}",
+        "peer": conversation.peer,
     }
     return Message.objects.create(
         conversation=conversation,

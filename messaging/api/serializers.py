@@ -63,13 +63,13 @@ class Colleague(serializers.ModelSerializer):
 
 
 class IdentityOut(serializers.ModelSerializer):
-    """One way to reach a lead."""
+    """One way to reach a lead. Nothing is sent where its owner `opted_out`."""
 
     kind = serializers.CharField()
 
     class Meta:
         model = LeadIdentity
-        fields = ("kind", "value")
+        fields = ("kind", "value", "opted_out", "consent_changed_at")
         read_only_fields = fields
 
 

@@ -32,6 +32,7 @@ STATUS_OF = {
     "instance_missing": status.HTTP_409_CONFLICT,
     "instance_gone": status.HTTP_409_CONFLICT,
     "instance_unknown": status.HTTP_404_NOT_FOUND,
+    "opted_out": status.HTTP_409_CONFLICT,
 }
 
 
@@ -177,7 +178,8 @@ class MessageRetryView(ApiView):
     @extend_schema(request=None, responses={200: shapes.MessageOut, **refusals(404, 409, 422)})
     @once
     def post(self, request, pk):
-        message = outbox.retry(_message(request, pk))
+        with _refusals_answered():
+            message = outbox.retry(_message(request, pk))
         return Response(_message_out(request, message))
 
 
@@ -288,7 +290,7 @@ def _require(user: User, action: Action) -> None:
 
 
 def _conversation(request, pk: int) -> Conversation:
-    found = queries.visible_conversations(request.user).filter(pk=pk).first()
+    found = queries.conversation_of(request.user, pk)
     if found is None:
         raise NotHere("conversation_unknown")
     return found

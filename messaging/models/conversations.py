@@ -14,6 +14,8 @@ class Conversation(models.Model):
 
     The last message, the unread count and the window are kept here, so that a list of
     conversations reads one table. `instance_id` means a row of `public`, without a foreign key.
+    One that is `folded_into` another gave it its messages when two leads became one; it stays, so
+    that its address leads there and the merge can be undone.
     """
 
     class State(models.TextChoices):
@@ -34,6 +36,9 @@ class Conversation(models.Model):
         blank=True,
         related_name="conversations",
         verbose_name=_("assigned to"),
+    )
+    folded_into = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="folded"
     )
     last_message_at = models.DateTimeField(null=True, blank=True)
     last_message_id = models.BigIntegerField(null=True, blank=True)
@@ -77,7 +82,8 @@ class Message(models.Model):
     """One thing said.
 
     `sent_at` is when it was said, by the provider's clock where it tells; `received_at` is when
-    we heard it. A conversation is read in the order of (sent_at, id).
+    we heard it. A conversation is read in the order of (sent_at, id). `peer` is the address it
+    came from or went to.
     """
 
     class Direction(models.TextChoices):
@@ -109,6 +115,7 @@ class Message(models.Model):
     )
     lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="messages")
     instance_id = models.BigIntegerField()
+    peer = models.CharField(max_length=254, blank=True, default="", db_default="")
     provider = models.CharField(max_length=40)
     medium = models.CharField(max_length=20)
     direction = models.CharField(max_length=3, choices=Direction.choices)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 REGISTRY = {
     "wasender": "messaging.providers.wasender:Wasender",
+    "greenapi": "messaging.providers.greenapi:GreenApi",
 }
 
 

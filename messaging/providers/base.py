@@ -4,7 +4,8 @@ What arrives is read by pure functions (no database, network or clock); what lea
 each, without retry or sleep. An adapter knows `messaging.events` and nothing else of ours.
 """
 
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import IO, Any, ClassVar
@@ -12,6 +13,10 @@ from typing import IO, Any, ClassVar
 import httpx
 
 from messaging.events import Connection, Event, Kind, Status
+from messaging.providers.templates import FilledTemplate, Template
+
+JOURNAL_ROUTE = "journal"
+"""The route of what was not posted but read from a provider's journal; no path leads to it."""
 
 
 class Medium(StrEnum):
@@ -28,12 +33,15 @@ class Feature(StrEnum):
     MEDIA = "media"
     LOCATIONS = "locations"
     CONTACTS = "contacts"
+    POLLS = "polls"
+    REACTIONS = "reactions"
     QUOTES = "quotes"
     EDITS = "edits"
     DELETES = "deletes"
     MARKS_READ = "marks_read"
     GROUPS = "groups"
     TEMPLATES = "templates"
+    CHOICES = "choices"
     WINDOW_24H = "window_24h"
     READ_RECEIPTS = "read_receipts"
     ECHO = "echo"
@@ -44,6 +52,8 @@ class Feature(StrEnum):
     NEW_KEYS = "new_keys"
     MAKES_INSTANCES = "makes_instances"
     FINDS_PHONES = "finds_phones"
+    JOURNAL = "journal"
+    SUBJECTS = "subjects"
 
 
 class BadSignature(Exception):
@@ -59,7 +69,8 @@ class Hook:
     """One request from a provider.
 
     `route` is the last part of a path the adapter listed ("" for its main one), `vendor` the
-    slug in the URL ("" where the URL names none). Header names are lower case.
+    slug in the URL ("" where the URL names none). Header names are lower case. `account` is what
+    the instance that reads it has in the adapter's `account_field`, once it is known.
     """
 
     body: bytes = field(repr=False)
@@ -71,20 +82,27 @@ class Hook:
     query: str = ""
     content_type: str = ""
     url: str = ""
+    account: str = ""
 
 
 @dataclass(frozen=True)
 class InstanceRef:
-    """Which instance a post names: by the vendor in its URL, by the provider's reference, or
-    both; empty parts are unknown."""
+    """Which instances a post names: by the vendor in its URL, by the provider's reference of one,
+    or by an account that several share. One that is wholly empty means any of the provider's: for
+    handshakes, and for bodies that name nobody and still must be answered."""
 
     vendor: str = ""
     reference: str = ""
+    account: str = ""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An instance that a post may be meant for, with every secret set that is valid now."""
+    """An instance that a post may be meant for, with every secret set that is valid now.
+
+    The platform's own connection, where there is one, is a candidate without instance: it verifies
+    posts about numbers that nobody has.
+    """
 
     instance_id: int
     tenant_number: int
@@ -103,12 +121,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class File:
-    """A file to send: its content, or a `url` from which the provider may fetch it."""
+    """A file to send: its content, or a `url` from which the provider may fetch it.
+
+    `size` is in bytes, 0 where nobody knows.
+    """
 
     mime_type: str
     file_name: str = ""
     content: bytes = field(default=b"", repr=False)
     url: str = field(default="", repr=False)
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -130,11 +152,38 @@ class Card:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """One of several answers that the recipient may tap; `id` comes back with the answer."""
+
+    id: str
+    title: str
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Answers to tap below a text: as buttons, or as a list that the button `label` opens."""
+
+    options: tuple[Choice, ...]
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Poll:
+    """A question to send, with what may be chosen."""
+
+    question: str
+    options: tuple[str, ...]
+    several: bool = False
+
+
+@dataclass(frozen=True)
 class Outgoing:
     """One message to send. `to` is what the medium needs: E.164, a JID, an e-mail address.
 
     `reference` is our own id of the message, handed to the provider where it can carry one.
-    `kind` says which of `file`, `place` and `card` is sent; `text` is then the caption. A quoted
+    `kind` says which of `file`, `place`, `card` and `poll` is sent; `text` is then the caption.
+    With `template` the text is what the filled template reads, for the record only. A quoted
     message is named by its external id in `reply_to` and by the provider's number for it in
     `reply_to_number`: providers need the one or the other.
     """
@@ -149,6 +198,9 @@ class Outgoing:
     file: File | None = None
     place: Place | None = None
     card: Card | None = None
+    poll: Poll | None = None
+    template: FilledTemplate | None = None
+    choices: Choices | None = None
 
 
 @dataclass(frozen=True)
@@ -176,9 +228,17 @@ class Media:
     file_name: str = ""
 
 
+def _no_way_out(host: str, port: int) -> socket.socket:
+    raise OSError("nothing may be dialled from here")
+
+
 @dataclass(frozen=True)
 class Via:
-    """An instance as an adapter sees it, and the HTTP client to call its provider with."""
+    """An instance as an adapter sees it, and what to call its provider with.
+
+    `webhooks` are the public addresses its provider posts to, by route. `dial` opens a connection
+    to a host and port that a tenant's setting may name, for what is not HTTP.
+    """
 
     instance_id: int
     reference: str
@@ -186,6 +246,8 @@ class Via:
     settings: Mapping[str, Any]
     secrets: Mapping[str, str] = field(repr=False)
     http: httpx.Client = field(repr=False)
+    webhooks: Mapping[str, str] = field(default_factory=dict)
+    dial: Callable[[str, int], socket.socket] = field(default=_no_way_out, repr=False)
 
 
 @dataclass(frozen=True)
@@ -213,7 +275,8 @@ class SendError(Exception):
     """A send that failed: what the provider said, whether to try again, whose fault it is.
 
     `unknown` means the request left and no answer came: the message may have been sent, so it
-    is never resent blindly. `retry_after` is in seconds, where the provider says.
+    is never resent blindly. `retry_after` is in seconds, where the provider says. `opted_out`
+    means that the recipient told the provider to let nothing of ours through.
     """
 
     def __init__(
@@ -225,6 +288,7 @@ class SendError(Exception):
         blame: Blame = Blame.PROVIDER,
         unknown: bool = False,
         retry_after: float | None = None,
+        opted_out: bool = False,
     ) -> None:
         super().__init__(f"{code}: {detail}" if detail else code)
         self.code = code
@@ -233,6 +297,7 @@ class SendError(Exception):
         self.blame = blame
         self.unknown = unknown
         self.retry_after = retry_after
+        self.opted_out = opted_out
 
 
 @dataclass(frozen=True)
@@ -270,7 +335,8 @@ class Found:
 
 @dataclass(frozen=True)
 class Field:
-    """One value people give when they connect an instance."""
+    """One value people give when they connect an instance. One that `is_host` names a server to
+    which we connect, and only servers of the public network may be named."""
 
     name: str
     label: Any
@@ -279,6 +345,7 @@ class Field:
     default: str = ""
     choices: tuple[str, ...] = ()
     help: Any = ""
+    is_host: bool = False
 
 
 class Provider:
@@ -289,19 +356,53 @@ class Provider:
     medium: ClassVar[Medium]
     paths: ClassVar[Mapping[str, str]]
     """Its webhook paths below the root → route name; `{vendor}` stands for the slug."""
+    status_paths: ClassVar[Mapping[str, str]] = {}
+    """Paths that tell whoever asks that the webhook is up → the name it answers with."""
+    routes_to_set: ClassVar[tuple[str, ...]] = ("",)
+    """The routes whose addresses people give to the provider; it finds the others by itself."""
+    webhook_fragment: ClassVar[str] = ""
+    """What the provider reads behind the `#` of a webhook's address."""
     supports: ClassVar[frozenset[Feature]] = frozenset()
     fields: ClassVar[tuple[Field, ...]] = ()
     reference_field: ClassVar[str] = ""
-    """The field whose value is the instance's reference; "" where the address is."""
+    """The field whose value is the instance's reference; see `reference_of`."""
+    address_field: ClassVar[str] = ""
+    """The field whose value is the instance's address where no other is given."""
+    account_field: ClassVar[str] = ""
+    """The setting that several instances may share and by which a post may name them all."""
+    must_prove: ClassVar[bool] = False
+    """Whether an instance is live only after `check` showed that its secrets own its reference."""
+    longest_text: ClassVar[int] = 20_000
+    longest_caption: ClassVar[int] = 20_000
+    without_caption: ClassVar[frozenset[Kind]] = frozenset()
+    """Kinds of files that carry no words of their own."""
     sends_at_once: ClassVar[int] = 1
     """How many messages of one instance may be on their way to the provider together."""
     media_days: ClassVar[int] = 7
     """For how many days after a message its files may still be asked for."""
+    fetches_files: ClassVar[bool] = False
+    """Whether it fetches the files we send from a `url`, and takes no content."""
+    largest_file: ClassVar[int] = 100 * 1024 * 1024
+    advice: ClassVar[Mapping[str, Any]] = {}
+    """What a failure means for whoever wrote the message, by its code."""
 
     @property
     def secret_fields(self) -> tuple[str, ...]:
         """Names that never appear in a log and are encrypted at rest."""
         return tuple(field.name for field in self.fields if field.secret)
+
+    def reference_of(self, address: str, values: Mapping[str, str]) -> str:
+        """What its posts call an instance with this address and these fields; "" where they do
+        not name it."""
+        return values.get(self.reference_field, "")
+
+    def complaints(self, values: Mapping[str, str]) -> Mapping[str, Any]:
+        """What is wrong with the fields of an instance taken together: field → sentence."""
+        return {}
+
+    def external_id_of(self, outgoing: Outgoing, via: Via) -> str:
+        """The id a message will have, where we choose it; "" where the provider does."""
+        return ""
 
     def answer_handshake(self, hook: Hook, candidates: Sequence[Candidate]) -> str | None:
         """The text that proves we own the URL; None where this is no handshake."""
@@ -323,6 +424,10 @@ class Provider:
         """The facts in a post, or `BadPayload`. `reference` is the instance's own, for
         providers whose posts do not name it."""
         raise NotImplementedError
+
+    def blame_of(self, code: str) -> Blame:
+        """Whose fault a failure with this code is, where a status tells it later."""
+        return Blame.PROVIDER
 
     def send(self, outgoing: Outgoing, via: Via) -> Sent:
         """Hand one message to the provider, or raise `SendError`."""
@@ -351,6 +456,15 @@ class Provider:
         """Withdraw a message of ours for everyone. Safe to repeat (`DELETES`)."""
         raise self._unsupported(Feature.DELETES)
 
+    def react(self, known: Known, emoji: str, via: Via) -> None:
+        """Put an emoji of ours on a message; an empty one takes it back (`REACTIONS`)."""
+        raise self._unsupported(Feature.REACTIONS)
+
+    def read_journal(self, via: Via, *, minutes: int) -> list[bytes]:
+        """What the provider itself keeps of the last minutes, one body per message, each of which
+        `parse` reads on the route `JOURNAL_ROUTE` as the events that were missed (`JOURNAL`)."""
+        raise self._unsupported(Feature.JOURNAL)
+
     def fetch_media(self, reference: Mapping[str, Any], via: Via, *, limit: int) -> Media:
         """Fetch the file that an attachment's `reference` names, of `limit` bytes at most
         (`MEDIA`). Safe to repeat."""
@@ -359,6 +473,10 @@ class Provider:
     def find_phone(self, lid: str, via: Via) -> str:
         """The number behind a LID, "" where it stays hidden (`FINDS_PHONES`)."""
         raise self._unsupported(Feature.FINDS_PHONES)
+
+    def templates(self, via: Via) -> list[Template]:
+        """Every template of the instance's account (`TEMPLATES`)."""
+        raise self._unsupported(Feature.TEMPLATES)
 
     def instances(self, via: Via) -> list[Found]:
         """Every instance of the account (`MAKES_INSTANCES`)."""
@@ -382,7 +500,8 @@ class Provider:
         raise self._unsupported(Feature.CONNECTS)
 
     def qr(self, via: Via) -> str:
-        """The text of the code to scan now; it changes every few seconds (`QR_LOGIN`)."""
+        """The code to scan now, as its text or as a picture in a `data:` URL; it changes every few
+        seconds (`QR_LOGIN`)."""
         raise self._unsupported(Feature.QR_LOGIN)
 
     def read_webhook(self, via: Via) -> WebhookState:

@@ -85,12 +85,16 @@ DOWN = {
     ),
 }
 
+# WhatsApp's own address domains: of groups and channels, and of people who hide their number.
+_MANY = ("g.us", "newsletter")
+_HIDDEN = ("", "lid")
+
 
 @register.filter
 def pretty(address: str) -> str:
-    """A number with its groups, anything else as it is."""
+    """A number with its groups, a mail address as it is, in words what only a machine can use."""
     if not address.startswith("+"):
-        return address
+        return _in_words(address)
     try:
         number = phonenumbers.parse(address)
     except phonenumbers.NumberParseException:
@@ -101,16 +105,18 @@ def pretty(address: str) -> str:
 @register.filter
 def named(conversation) -> str:
     """Who a conversation is with: the lead's name, else the address it is reached at."""
-    return conversation.lead.name or pretty(conversation.peer)
+    return conversation.lead.name or _told_apart(conversation.peer, conversation.lead_id)
 
 
 @register.filter
 def lead_named(lead) -> str:
-    """A lead's name, else an address, else its number among the leads."""
+    """A lead's name, else an address people can read, else its number among the leads."""
     if lead.name:
         return lead.name
-    identity = next(iter(lead.identities.all()), None)
-    return pretty(identity.value) if identity else str(lead)
+    values = [identity.value for identity in lead.identities.all()]
+    if not values:
+        return str(lead)
+    return _told_apart(next((each for each in values if _is_readable(each)), values[0]), lead.pk)
 
 
 @register.filter
@@ -222,6 +228,25 @@ def identity_icon(identity) -> str:
 @register.filter
 def row_order(conversation) -> int:
     return showing.row_order(conversation)
+
+
+def _host(address: str) -> str:
+    return address.partition("@")[2]
+
+
+def _is_readable(address: str) -> bool:
+    return address.startswith("+") or _host(address) not in (*_MANY, *_HIDDEN)
+
+
+def _in_words(address: str) -> str:
+    if _is_readable(address):
+        return address
+    return _("WhatsApp group") if _host(address) in _MANY else _("WhatsApp identifier")
+
+
+def _told_apart(address: str, number: int) -> str:
+    """An address as people read it; what reads alike for many has the lead's number beside it."""
+    return pretty(address) if _is_readable(address) else f"{pretty(address)} #{number}"
 
 
 def _ago(moment) -> str:

@@ -41,7 +41,7 @@ def page(action: Action):
 
 def conversation_or_404(request, pk: int) -> Conversation:
     """A conversation this person may see; anything else does not exist."""
-    found = queries.visible_conversations(request.user).filter(pk=pk).first()
+    found = queries.conversation_of(request.user, pk)
     if found is None:
         raise Http404("no such conversation")
     return found

@@ -107,7 +107,9 @@ def content(request, token: str):
 
 
 def _of_ticket(ticket: links.Ticket, reader) -> MessageFile:
-    """The file of a link, while the person it was made for may see it."""
+    """The file of a link, while whom it was made for may see it."""
+    if ticket.is_for_provider:
+        return _stored_or_404(_outgoing_or_404(ticket.file))
     if reader is not None and reader.is_authenticated and reader.pk != ticket.user:
         raise Http404("somebody else's link")
     user = User.objects.filter(pk=ticket.user, token_version=ticket.version).first()
@@ -120,6 +122,13 @@ def _visible_or_404(user, pk: int) -> MessageFile:
     found = queries.file_of(user, pk)
     if found is None:
         raise Http404("no such file")
+    return found
+
+
+def _outgoing_or_404(pk: int) -> MessageFile:
+    found = queries.outgoing_file(pk)
+    if found is None:
+        raise Http404("not sent, or withdrawn")
     return found
 
 

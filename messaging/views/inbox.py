@@ -1,7 +1,7 @@
 """The inbox and the pieces of it that an open page asks for again."""
 
 from django.http import HttpResponse, HttpResponseBadRequest
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
 from messaging import conversing, queries
@@ -30,6 +30,8 @@ def inbox(request):
 def conversation(request, pk: int):
     """The same page with a conversation open: an address to send to a colleague."""
     opened = _opened(request, pk)
+    if opened["conversation"].pk != pk:
+        return redirect("messaging:conversation", opened["conversation"].pk)
     return render(request, "inbox/inbox.html", {**opened, **_listed(request), "section": "inbox"})
 
 
@@ -57,7 +59,7 @@ def rows(request):
 def row(request, pk: int):
     """One conversation's row; 204 where it does not belong into the view."""
     found = conversation_or_404(request, pk)
-    if not _belongs(found, _view(request), request.user):
+    if found.pk != pk or not _belongs(found, _view(request), request.user):
         return tell_unread(HttpResponse(status=204), request.user)
     context = {
         "each": found,

@@ -144,7 +144,7 @@ def _about(found: Lead) -> dict:
         "section": "leads",
         "lead": found,
         "identities": found.identities.order_by("pk"),
-        "conversations": found.conversations.select_related("assignee").order_by(
-            "-last_message_at", "-pk"
-        )[:MOST_CONVERSATIONS],
+        "conversations": found.conversations.filter(folded_into=None)
+        .select_related("assignee")
+        .order_by("-last_message_at", "-pk")[:MOST_CONVERSATIONS],
     }

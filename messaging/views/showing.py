@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_htmx.http import trigger_client_event
 
-from messaging import sniffing
+from messaging import optouts, sniffing
 from messaging.addressing import Kind as AddressKind
 from messaging.models import Conversation, Message
 from messaging.providers import get as provider_of
@@ -91,15 +91,24 @@ def head(request, conversation: Conversation) -> dict[str, Any]:
     """What stands above a conversation, and whether one can answer below it."""
     known = numbers(request.tenant)
     number = known.get(conversation.instance_id)
+    provider = provider_of(conversation.provider)
     return {
         "conversation": conversation,
         "number": number,
         "several_numbers": len(known) > 1,
         "number_is_down": number is not None and number.state != ProviderInstance.State.CONNECTED,
         "may_reply": may(request.user, Action.REPLY) and number is not None,
-        "may_send_files": Feature.MEDIA in provider_of(conversation.provider).supports,
-        "largest_file": sniffing.LARGEST,
+        "why_opted_out": _why_opted_out(conversation),
+        "may_send_files": Feature.MEDIA in provider.supports,
+        "has_subject": Feature.SUBJECTS in provider.supports,
+        "largest_file": min(sniffing.LARGEST, provider.largest_file),
+        "longest_text": provider.longest_text,
     }
+
+
+def _why_opted_out(conversation: Conversation):
+    kind = getattr(conversation, "opted_out_as", None)
+    return optouts.why_refused(kind) if kind else None
 
 
 def row_order(conversation: Conversation) -> int:

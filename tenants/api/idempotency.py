@@ -3,11 +3,13 @@
 import hashlib
 import json
 import uuid
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any
 
 from django.db import transaction
+from django.db.models import BooleanField, F, Func, Value
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -74,6 +76,39 @@ def reference_of(request) -> uuid.UUID | None:
         return None
     name = f"{bound_to()}:{request.user.pk}:{key}:{_fingerprint(request)}"
     return uuid.uuid5(_REFERENCES, name)
+
+
+def correct_answers(
+    identity: int,
+    *,
+    members: tuple[str, ...],
+    since: datetime,
+    correct: Callable[[dict[str, Any]], None],
+) -> None:
+    """Change what remembered answers say of one thing: every object with this id and members."""
+    asked = " && ".join([f"@.id == {identity:d}", *(f"exists(@.{each})" for each in members)])
+    holding = Func(
+        F("answer"),
+        Value(f"$.** ? ({asked})"),
+        function="jsonb_path_exists",
+        template="%(function)s(%(expressions)s::jsonpath)",
+        output_field=BooleanField(),
+    )
+    rows = RememberedWrite.objects.filter(created_at__gte=since, answer__isnull=False)
+    for remembered in rows.filter(holding):
+        for each in _objects(remembered.answer):
+            if each.get("id") == identity and all(member in each for member in members):
+                correct(each)
+        remembered.save(update_fields=["answer"])
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    inside = value if isinstance(value, list) else []
+    if isinstance(value, dict):
+        inside = list(value.values())
+        yield value
+    for each in inside:
+        yield from _objects(each)
 
 
 def _key_of(request) -> str | None:

@@ -1,5 +1,7 @@
 """What providers posted, exactly as it arrived."""
 
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -7,7 +9,11 @@ from tenants.managers import SharedRows
 
 
 class WebhookDelivery(models.Model):
-    """One POST as it arrived: its body encrypted, its way through the inbox."""
+    """One POST as it arrived: its body encrypted, its way through the inbox.
+
+    `message_ids` are the provider's ids of the messages it is about or quotes, known once it was
+    read. The body is empty from `erased_at` on: a message in it was withdrawn.
+    """
 
     class State(models.TextChoices):
         WAITING = "waiting", _("waiting")
@@ -21,6 +27,7 @@ class WebhookDelivery(models.Model):
     )
     provider = models.CharField(_("provider"), max_length=40)
     route = models.CharField(_("route"), max_length=40, blank=True)
+    query = models.TextField(_("query"), blank=True, default="", db_default="")
     content_type = models.CharField(_("content type"), max_length=100, blank=True)
     body = models.BinaryField()
     size = models.PositiveIntegerField(_("bytes"))
@@ -31,6 +38,8 @@ class WebhookDelivery(models.Model):
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     not_before = models.DateTimeField(null=True, blank=True)
     error = models.CharField(_("error"), max_length=500, blank=True)
+    message_ids = ArrayField(models.CharField(max_length=200), null=True, editable=False)
+    erased_at = models.DateTimeField(_("content removed"), null=True, blank=True)
     processed_at = models.DateTimeField(_("processed"), null=True, blank=True)
 
     objects = SharedRows()
@@ -52,6 +61,12 @@ class WebhookDelivery(models.Model):
                 condition=models.Q(state="waiting"),
             ),
             models.Index(fields=["tenant", "-received_at"], name="delivery_by_tenant"),
+            # What carries a message that was withdrawn. What was not read yet costs it nothing.
+            GinIndex(
+                fields=["message_ids"],
+                name="delivery_by_message",
+                condition=models.Q(message_ids__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -274,7 +274,14 @@ def test_message_to_a_number_makes_lead_and_conversation(caller, tenant):
     said = answer.json()
     assert answer.status_code == 201
     lead = caller.get(f"/api/leads/{said['lead']}/").json()
-    assert lead["identities"] == [{"kind": "phone", "value": "+221701112233"}]
+    assert lead["identities"] == [
+        {
+            "kind": "phone",
+            "value": "+221701112233",
+            "opted_out": False,
+            "consent_changed_at": None,
+        }
+    ]
     assert caller.get(f"/api/conversations/{said['conversation']}/").status_code == 200
 
 

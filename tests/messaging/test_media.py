@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 from PIL import Image
 
-from messaging import delivering, inbox, ingest, links, media, outbox, pictures, sniffing
+from messaging import delivering, erasing, inbox, links, media, outbox, pictures, sniffing
 from messaging.events import Kind
 from messaging.models import Conversation, Message, MessageFile
 from messaging.providers import get as provider_of
@@ -293,7 +293,7 @@ def test_withdrawn_message_takes_its_file_with_it(inside, conversation, source):
     alone = fetched(conversation, source, picture((50, 50)))
 
     for file in (gone, alone):
-        ingest._bury(file.message, timezone.now())
+        erasing.bury(file.message, timezone.now())
     for job in ordered("discard_files"):
         media.discard(job["paths"])
 

@@ -400,3 +400,25 @@ def test_language_is_the_persons_own(client_for, tenant, agent):
     assert 'lang="en"' in english
     assert "Boîte de réception" not in english
     assert user_of(tenant, Role.AGENT).language == "en"
+
+
+@pytest.mark.parametrize("address", ["555@lid", "US.13491208655302741918"])
+def test_identifiers_only_machines_use_are_put_in_words(client_for, tenant, agent, address):
+    with context.entered(tenant):
+        conversation = factories.make_conversation(tenant, name="", phone=address)
+        conversation.lead.identities.update(kind="lid")
+    browser = client_for(tenant, agent)
+
+    pages = [
+        browser.get(path).content.decode()
+        for path in (
+            "/",
+            f"/inbox/{conversation.pk}/",
+            f"/inbox/{conversation.pk}/panel/",
+            "/leads/",
+            f"/leads/{conversation.lead_id}/",
+        )
+    ]
+
+    assert [address in page for page in pages] == [False] * 5
+    assert f"Identifiant WhatsApp #{conversation.lead_id}" in pages[0]

@@ -8,7 +8,7 @@ from asgiref.testing import ApplicationCommunicator
 from django.conf import settings
 
 from messaging.webhooks import Webhooks
-from tenants import context, onboarding, secrets
+from tenants import context, directory, onboarding, secrets
 from tenants.models import Tenant, WebhookDelivery
 from tests import factories
 from tests.messaging.test_ingest import received
@@ -196,3 +196,73 @@ def test_deleted_tenants_url_is_not_found(committed, post, writer, django_db_blo
     directory.forget()
     assert post("/api/webhooks/wasender/gone-shop", b"{}", signed(tenant))[0] == 404
     assert context.in_public()
+
+
+GREEN_ID = "1101000001"
+
+
+@pytest.fixture
+def green(tenant):
+    """The tenant's instance at Green-API."""
+    instance = factories.make_instance(
+        tenant, provider="greenapi", address="+221700000777", reference=GREEN_ID
+    )
+    instance.secrets = {"api_token": "tok", "webhook_token": "green-s3cret"}
+    instance.save()
+    # The route looks in a thread, whose connection does not see what a test has not committed.
+    directory.instances_referred("greenapi", frozenset({GREEN_ID}))
+    directory.instances_at("greenapi")
+    return instance
+
+
+GREEN_BODY = json.dumps(
+    {"typeWebhook": "stateInstanceChanged", "instanceData": {"idInstance": int(GREEN_ID)}}
+).encode()
+AUTHENTIC = {"Authorization": "Bearer green-s3cret"}
+
+
+def test_green_api_is_answered_with_the_type_of_its_notification(tenant, green, post, writer):
+    status, headers, answer = post("/webhooks/greenapi", GREEN_BODY, AUTHENTIC)
+
+    assert (status, headers[b"content-type"]) == (200, b"application/json")
+    assert json.loads(answer) == {"ok": True, "received": "stateInstanceChanged"}
+    (arrival,) = writer.kept
+    assert (arrival.tenant_number, arrival.instance_id) == (tenant.number, green.pk)
+
+
+@pytest.mark.parametrize("body", [b"not json", b"{}", b"", b'{"idInstance":1101000001,"te'])
+def test_green_api_never_waits_behind_a_body_that_cannot_be_read(green, post, writer, body):
+    status, _headers, answer = post("/webhooks/greenapi", body, AUTHENTIC)
+
+    assert (status, json.loads(answer)) == (200, {"ok": True, "received": ""})
+    (arrival,) = writer.kept
+    assert (arrival.instance_id, arrival.body) == (green.pk, body)
+
+
+@pytest.mark.parametrize("body", [GREEN_BODY, b"not json"])
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}])
+def test_green_api_without_its_token_is_refused(green, post, writer, body, headers):
+    assert post("/webhooks/greenapi", body, headers)[0] == 403
+    assert writer.kept == []
+
+
+def test_the_token_of_one_instance_does_not_open_another(other_tenant, green, post, writer):
+    theirs = factories.make_instance(other_tenant, provider="greenapi", reference="7")
+    theirs.secrets = {"webhook_token": "their-s3cret"}
+    theirs.save()
+
+    assert post("/webhooks/greenapi", GREEN_BODY, {"Authorization": "their-s3cret"})[0] == 403
+    assert writer.kept == []
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_webhook_says_that_it_is_up(post, writer, method):
+    status, _headers, answer = post("/webhooks/greenapi/status", b"", method=method)
+
+    assert status == 200
+    if method == "GET":
+        told = json.loads(answer)
+        assert (told["ok"], told["service"]) == (True, "greenapi-webhook")
+        assert set(told) == {"ok", "service", "timestamp"}
+    assert post("/webhooks/greenapi/status", b"{}")[0] == 405
+    assert writer.kept == []

@@ -71,10 +71,23 @@ def test_connect_instance_prints_id_and_webhook_and_no_secret(tenant, settings):
     assert printed.splitlines() == [
         f"instance: {instance.pk}",
         f"webhook: {settings.PUBLIC_URL}/api/webhooks/wasender/vendor_001",
+        "state: pending (ConnectError)",
     ]
     assert instance.secrets == {"api_key": "key-of-shop", "webhook_secret": "secret-of-shop"}
     assert instance.settings["signature"] == "secret"
     assert "key-of-shop" not in json.dumps(instance.settings)
+
+
+def test_connect_instance_takes_green_api_by_its_id(tenant, settings):
+    keys = ("id_instance=1101000001", "api_token=tok-s3cret", "webhook_token=hook-s3cret")
+
+    printed = connect("vendor_001", "greenapi", "--phone", PHONE, "--set", *keys)
+
+    instance = ProviderInstance.objects.of(tenant).get(provider="greenapi")
+    assert f"webhook: {settings.PUBLIC_URL}/webhooks/greenapi" in printed.splitlines()
+    assert instance.reference == "1101000001"
+    assert instance.settings["api_url"] == "https://api.green-api.com"
+    assert "s3cret" not in printed + json.dumps(instance.settings)
 
 
 def test_connect_instance_again_updates_the_same_one(tenant, other_tenant):

@@ -18,7 +18,7 @@ class Command(BaseCommand):
             "--phone",
             "--address",
             dest="address",
-            required=True,
+            default="",
             help="the number as +33612345678, or the e-mail address",
         )
         parser.add_argument(
@@ -38,7 +38,15 @@ class Command(BaseCommand):
         except OnboardingError as exc:
             raise CommandError(f"{exc.field}: {exc.message}") from exc
         self.stdout.write(f"instance: {instance.pk}")
-        self.stdout.write(f"webhook: {connecting.webhook_url(instance)}")
+        for route, url in connecting.webhook_urls(instance).items():
+            self.stdout.write(f"webhook{f' ({route})' if route else ''}: {url}")
+        _say_state(self, connecting.probe(instance))
+
+
+def _say_state(command, instance):
+    """The instance is made in any case: what is wrong outside may be put right there."""
+    reason = f" ({instance.state_reason})" if instance.state_reason else ""
+    command.stdout.write(f"state: {instance.state}{reason}")
 
 
 def _pairs(groups):

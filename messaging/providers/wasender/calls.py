@@ -6,8 +6,6 @@ Two tokens there: the session's API key for messages, the personal access token 
 
 import math
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -17,11 +15,12 @@ from typing import Any
 import httpx
 
 from messaging.providers.base import BadPayload, Blame, SendError, Via
+from messaging.providers.exchange import header_secret, repeatable, safe, translated_errors
+from messaging.providers.reading import first_text, listing, mapping, number, text
 
-from .payloads import first_text, listing, mapping, number, read_json, text
+from .payloads import read_json
 
 API_URL = "https://www.wasenderapi.com/api"
-LONGEST_DETAIL = 300
 _EPOCH_FROM = 1_000_000_000
 
 
@@ -55,9 +54,6 @@ _REFUSALS = {
     503: _Verdict("unavailable", retry=True),
 }
 
-# Nothing had left yet: sending again cannot double the message.
-_NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-
 # The texts of refusals are not documented; these words are read where they appear.
 _NOT_CONNECTED = re.compile(r"\bsession\b.*\b(not connected|disconnected)\b", re.I | re.S)
 
@@ -71,7 +67,7 @@ def call(
     token: Token = Token.SESSION,
 ) -> dict[str, Any]:
     """One request whose repetition does harm: a lost answer is an unknown outcome."""
-    headers = {"Authorization": f"Bearer {_token(via, token)}", "Accept": "application/json"}
+    headers = {"Authorization": f"Bearer {header_secret(via, token)}", "Accept": "application/json"}
     with translated_errors():
         response = via.http.request(method, address(via) + path, headers=headers, json=body)
     if not response.is_success:
@@ -100,29 +96,6 @@ def ask(
         return call(via, method, path, body, token=token)
 
 
-@contextmanager
-def repeatable() -> Iterator[None]:
-    """What goes wrong inside with an unknown outcome may simply be tried again."""
-    try:
-        yield
-    except SendError as error:
-        if not error.unknown:
-            raise
-        raise SendError(error.code, error.detail, retry=True, blame=error.blame) from error
-
-
-@contextmanager
-def translated_errors() -> Iterator[None]:
-    """The HTTP library's errors as `SendError`, by whether the request had left."""
-    try:
-        yield
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise SendError("bad_api_url", blame=Blame.ACCOUNT) from error
-    except httpx.HTTPError as error:
-        retry = isinstance(error, _NEVER_LEFT)
-        raise SendError(type(error).__name__, retry=retry, unknown=not retry) from error
-
-
 def address(via: Via) -> str:
     """Where the API is, without a slash at the end."""
     return (text(via.settings.get("api_url")) or API_URL).rstrip("/")
@@ -146,23 +119,6 @@ def refusal(response: httpx.Response, via: Via) -> SendError:
         unknown=verdict.unknown,
         retry_after=_retry_after(answer, response.headers) if verdict.retry else None,
     )
-
-
-def safe(said: str, via: Via) -> str:
-    """What the provider said, short, and without any secret it may have repeated."""
-    for secret in via.secrets.values():
-        if secret:
-            said = said.replace(secret, "[secret]")
-    return said[:LONGEST_DETAIL]
-
-
-def _token(via: Via, name: Token) -> str:
-    """The token; refused here where a header cannot carry it, since the HTTP library would
-    repeat it in its error."""
-    token = via.secrets.get(name, "")
-    if not token or not token.isascii() or not token.isprintable():
-        raise SendError(f"bad_{name}", blame=Blame.ACCOUNT)
-    return token
 
 
 def _object(response: httpx.Response) -> dict[str, Any]:

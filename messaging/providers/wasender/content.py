@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from messaging.events import Attachment, Kind
-
-from .payloads import first_text, listing, mapping, number, text
+from messaging.providers.reading import first_text, listing, mapping, number, text
 
 _DEEPEST_WRAPPING = 6
 _VIEW_ONCE = ("viewOnceMessage", "viewOnceMessageV2", "viewOnceMessageV2Extension")

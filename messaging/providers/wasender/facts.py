@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Any
 
 from messaging.events import Ignored, Unlisted
+from messaging.providers.reading import digest, mapping, moment, text
 
-from .payloads import Post, digest, mapping, moment, text
+from .payloads import Post
 
 
 def ignored(post: Post, item: Any, reason: str) -> Ignored:

@@ -6,19 +6,16 @@ webhook brought it; both answer with a `publicUrl`, the second one valid for an 
 """
 
 import base64
-import tempfile
 from collections.abc import Mapping
-from typing import IO, Any
+from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
-
 from messaging.providers.base import Blame, File, Media, SendError, Via
+from messaging.providers.exchange import download
+from messaging.providers.reading import first_text, mapping, number, text
 
-from .calls import address, ask, refusal, repeatable, translated_errors
-from .payloads import first_text, mapping, number, text
-
-_IN_MEMORY_BYTES = 1024 * 1024
+from .calls import address, ask, refusal
 
 
 def upload(file: File, via: Via) -> str:
@@ -58,20 +55,11 @@ def _public_url(answer: Mapping[str, Any]) -> str:
 def _download(url: str, part: Mapping[str, Any], via: Via, limit: int) -> Media:
     _check_origin(url, via)
     # Without our token: the URL may lead to another company's storage.
-    with repeatable(), translated_errors(), via.http.stream("GET", url) as response:
-        if not response.is_success:
-            response.read()
-            raise refusal(response, via)
-        file = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)
-        try:
-            size = _copy(response, file, limit)
-        except BaseException:
-            file.close()
-            raise
-        said = response.headers.get("content-type", "").partition(";")[0].strip()
-    file.seek(0)
-    mime_type = text(part.get("mimetype")) or said
-    return Media(file, size, mime_type, first_text(dict(part), "fileName", "title"))
+    media = download(via, url, limit=limit, refusal=refusal)
+    mime_type = text(part.get("mimetype")) or media.mime_type
+    return replace(
+        media, mime_type=mime_type, file_name=first_text(dict(part), "fileName", "title")
+    )
 
 
 def _check_origin(url: str, via: Via) -> None:
@@ -82,14 +70,3 @@ def _check_origin(url: str, via: Via) -> None:
         raise SendError("bad_media_url", blame=Blame.PROVIDER) from error
     if asked.scheme != "https" and (asked.scheme, asked.netloc) != (own.scheme, own.netloc):
         raise SendError("bad_media_url", blame=Blame.PROVIDER)
-
-
-def _copy(response: httpx.Response, file: IO[bytes], limit: int) -> int:
-    """Write the file piece by piece; one that is larger than allowed is never read to its end."""
-    size = 0
-    for piece in response.iter_bytes():
-        size += len(piece)
-        if size > limit:
-            raise SendError("too_large", blame=Blame.MESSAGE)
-        file.write(piece)
-    return size

@@ -3,8 +3,9 @@
 from typing import Any
 
 from messaging.events import Connection, Event, InstanceChanged
+from messaging.providers.reading import digest, event_id, first_text, mapping, moment, word
 
-from .payloads import Post, digest, event_id, first_text, mapping, moment, word
+from .payloads import Post
 from .states import read_state
 
 

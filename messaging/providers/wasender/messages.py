@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from messaging.events import (
+    STORY,
     Deleted,
     Edited,
     Event,
@@ -15,11 +16,7 @@ from messaging.events import (
     Status,
     StatusChanged,
 )
-
-from .content import BOOKKEEPING, Parts, read_content, unwrap
-from .facts import built_id, ignored, provider_number_of, said_at
-from .payloads import (
-    Post,
+from messaging.providers.reading import (
     digest,
     event_id,
     first_text,
@@ -30,6 +27,10 @@ from .payloads import (
     text,
     word,
 )
+
+from .content import BOOKKEEPING, Parts, read_content, unwrap
+from .facts import built_id, ignored, provider_number_of, said_at
+from .payloads import Post
 from .people import chat_of, group_of, person_of
 
 _PENDING = "pending"
@@ -94,7 +95,7 @@ def read_message(post: Post, item: Any) -> Event | None:
     key = mapping(mapping(item).get("key"))
     message = unwrap(mapping(item).get("message"))
     if chat_of(key) == "status@broadcast":
-        return ignored(post, item, "story")
+        return ignored(post, item, STORY)
     if mapping(item).get("success") is False:
         return status_changed(post, item, key, Status.FAILED)
     for name, read in _INSIDE.items():

@@ -42,6 +42,7 @@ from typing import Any
 
 from messaging.events import Event
 from messaging.providers.base import BadPayload
+from messaging.providers.reading import listing
 
 from .facts import ignored, unlisted
 from .instance import read_qr, read_session
@@ -54,7 +55,7 @@ from .messages import (
     read_update,
     unlisted_message,
 )
-from .payloads import Post, listing, read_post
+from .payloads import Post, read_post
 from .replaced import read_old
 
 _IGNORED = {

@@ -3,12 +3,13 @@
 from typing import Any
 
 from messaging.events import Event, Person, Received
+from messaging.providers.reading import first_text, identifier, mapping, moment, text, word
 
 from .content import read_content, unwrap
 from .facts import built_id, digits
 from .instance import read_session
 from .messages import STATUSES, read_message, read_update, status_changed
-from .payloads import Post, first_text, identifier, mapping, moment, text, word
+from .payloads import Post
 from .people import person_of
 from .states import is_state
 

@@ -31,12 +31,13 @@ from messaging.providers.base import (
     Sent,
     Via,
 )
+from messaging.providers.exchange import safe
+from messaging.providers.reading import first_text, mapping, text
 
-from .calls import ask, call, safe
+from .calls import ask, call
 from .facts import digits
 from .files import upload
 from .messages import status_of
-from .payloads import first_text, mapping, text
 from .people import person_of
 from .states import read_state
 

@@ -10,9 +10,10 @@ from urllib.parse import quote
 
 from messaging.events import Connection
 from messaging.providers.base import Blame, Found, InstanceState, SendError, Via, WebhookState
+from messaging.providers.exchange import safe
+from messaging.providers.reading import first_text, listing, mapping, text
 
-from .calls import Token, ask, call, safe
-from .payloads import first_text, listing, mapping, text
+from .calls import Token, ask, call
 from .states import read_state
 
 # What the adapter's table reads. messages.upsert repeats each received message, and is the only

@@ -16,7 +16,7 @@ from messaging.events import (
     StatusChanged,
     Unlisted,
 )
-from messaging.providers.base import Blame, Card, File, Hook, Outgoing, Place
+from messaging.providers.base import Blame, Card, File, Hook, Outgoing, Place, Poll
 from messaging.providers.signatures import hmac_sha256_hex
 from tests.contract import TEXT, Kit, Signer
 
@@ -115,4 +115,90 @@ WASENDER = Kit(
     media_reference={"key": {"id": "AMDA7"}, "message": {"imageMessage": {"fileLength": "3"}}},
 )
 
-KITS = {"wasender": WASENDER}
+
+def _bearer(hook: Hook, secrets) -> Hook:
+    return replace(hook, headers={"authorization": f"Bearer {secrets['webhook_token']}"})
+
+
+def _bare_token(hook: Hook, secrets) -> Hook:
+    return replace(hook, headers={"authorization": secrets["webhook_token"]})
+
+
+_QUOTA = {"correspondentsStatus": {"status": "CORRESPONDENTS_QUOTE_EXCEEDED", "used": 3}}
+
+GREENAPI = Kit(
+    signers=(Signer(_bearer), Signer(_bare_token)),
+    events=frozenset(
+        {
+            Received,
+            StatusChanged,
+            InstanceChanged,
+            Deleted,
+            Edited,
+            Reacted,
+            Ignored,
+            Unlisted,
+        }
+    ),
+    statuses=frozenset(Status),
+    ignored=frozenset(
+        {
+            "story",
+            "newsletter post",
+            "call",
+            "block",
+            "device",
+            "socket state",
+            "not sent yet",
+        }
+    ),
+    taken=httpx.Response(200, json={"idMessage": "G30"}),
+    outgoing=(
+        TEXT,
+        replace(TEXT, reply_to="G1"),
+        replace(TEXT, to="77001122334455@lid"),
+        replace(TEXT, to="120363000000000001@g.us"),
+        *(
+            _of_kind(kind, file=file)
+            for kind in (
+                Kind.IMAGE,
+                Kind.VIDEO,
+                Kind.AUDIO,
+                Kind.VOICE,
+                Kind.DOCUMENT,
+                Kind.STICKER,
+            )
+            for file in (_LINKED, _UPLOADED)
+        ),
+        _of_kind(Kind.LOCATION, place=Place(14.69, -17.44)),
+        _of_kind(Kind.CONTACT, card=Card("Moussa", "+221770000001")),
+        _of_kind(Kind.POLL, poll=Poll("Quelle taille ?", ("M", "L"))),
+    ),
+    refusals=(
+        (httpx.Response(400), ("bad_request", False, Blame.MESSAGE, False)),
+        (
+            httpx.Response(400, json={"message": "Validation failed. Details: 'chatId' …"}),
+            ("recipient", False, Blame.RECIPIENT, False),
+        ),
+        (
+            httpx.Response(400, content=b"instance account not authorized"),
+            ("not_connected", True, Blame.ACCOUNT, False),
+        ),
+        (httpx.Response(401), ("unauthorized", False, Blame.ACCOUNT, False)),
+        (httpx.Response(403), ("forbidden", False, Blame.ACCOUNT, False)),
+        (httpx.Response(404), ("not_found", False, Blame.ACCOUNT, False)),
+        (httpx.Response(429), ("rate_limited", True, Blame.PROVIDER, False)),
+        (httpx.Response(466, json=_QUOTA), ("quota_exceeded", False, Blame.ACCOUNT, False)),
+        (httpx.Response(499), ("http_499", False, Blame.PROVIDER, True)),
+        (httpx.Response(500), ("http_500", False, Blame.PROVIDER, True)),
+        (httpx.Response(502), ("http_502", False, Blame.PROVIDER, True)),
+        (
+            httpx.Response(200, content=b"<html>"),
+            ("unreadable_answer", False, Blame.PROVIDER, True),
+        ),
+    ),
+    settings={"id_instance": "1101000001"},
+    media_reference={"chatId": "33600000002@c.us", "idMessage": "G4"},
+)
+
+KITS = {"wasender": WASENDER, "greenapi": GREENAPI}

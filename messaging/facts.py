@@ -1,0 +1,129 @@
+"""What providers told us, each fact kept once: a MessageEvent that is unique decides."""
+
+from datetime import datetime, timedelta
+
+from django.db import connection
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from messaging import events
+from messaging.models import Message, MessageEvent
+from tenants.models import ProviderInstance, WebhookDelivery
+
+# Clocks of phones run ahead; what claims to come from later than this came now.
+AHEAD_ALLOWED = timedelta(minutes=5)
+
+
+def record(
+    event: events.Event, instance: ProviderInstance, at: datetime, delivery: WebhookDelivery
+) -> MessageEvent | None:
+    """Keep the fact; None when it was already told."""
+    status = getattr(event, "status", None) or getattr(event, "state", None)
+    fact = MessageEvent(
+        provider=instance.provider,
+        instance_id=instance.pk,
+        event_id=_told_as(event, delivery)[:250],
+        kind=KINDS.get(type(event), "other"),
+        external_id=getattr(event, "external_id", "")[:200],
+        status=str(status or ""),
+        detail=_detail(event)[:500],
+        at=at,
+        delivery_id=delivery.pk,
+    )
+    return fact if _insert_once(fact) else None
+
+
+def believable(at: datetime | None, heard_at: datetime) -> datetime:
+    """When something happened, by the provider's clock where that can be believed."""
+    if at is None or at > heard_at + AHEAD_ALLOWED:
+        return heard_at
+    return at
+
+
+def belongs_to(fact: MessageEvent, message: Message) -> None:
+    """Note which message a fact is about."""
+    fact.message = message
+    fact.save(update_fields=["message"])
+
+
+def waiting_for(message: Message) -> QuerySet[MessageEvent]:
+    """The facts that came before their message, in their own order."""
+    return MessageEvent.objects.filter(
+        instance_id=message.instance_id, external_id=message.external_id, message=None
+    ).order_by("at", "id")
+
+
+def _told_as(event: events.Event, delivery: WebhookDelivery) -> str:
+    """The id under which a fact counts as already told.
+
+    A state without a time says the same each time it comes true, so each post is its own.
+    """
+    if isinstance(event, events.InstanceChanged) and event.at is None:
+        return f"{event.event_id}:{delivery.pk}"
+    return event.event_id
+
+
+def _insert_once(fact: MessageEvent) -> bool:
+    """Insert the fact unless it was told before; the unique index decides."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            INSERT_FACT,
+            [
+                fact.provider,
+                fact.instance_id,
+                fact.event_id,
+                fact.kind,
+                fact.external_id,
+                fact.status,
+                fact.detail,
+                fact.at,
+                fact.delivery_id,
+                timezone.now(),
+            ],
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return False
+    fact.pk = row[0]
+    fact._state.adding = False
+    return True
+
+
+INSERT_FACT = """
+INSERT INTO messaging_messageevent
+    (provider, instance_id, event_id, kind, external_id, status, detail, at, delivery_id,
+     recorded_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (provider, instance_id, event_id) DO NOTHING
+RETURNING id
+"""
+
+KINDS = {
+    events.Received: "message",
+    events.StatusChanged: "status",
+    events.InstanceChanged: "instance",
+    events.Deleted: "deleted",
+    events.Edited: "edited",
+    events.Reacted: "reaction",
+    events.ConsentChanged: "consent",
+    events.NumberChanged: "number",
+    events.TemplateChanged: "template",
+    events.Problem: "problem",
+    events.Ignored: "ignored",
+    events.Unlisted: "unlisted",
+}
+
+
+def _detail(event: events.Event) -> str:
+    match event:
+        case events.StatusChanged():
+            return f"{event.error_code} {event.error_detail}".strip()
+        case events.InstanceChanged() | events.Ignored():
+            return event.reason
+        case events.Problem():
+            return f"{event.code} {event.detail}".strip()
+        case events.Unlisted() | events.TemplateChanged():
+            return event.name
+        case events.ConsentChanged():
+            return "opted out" if event.opted_out else "opted in"
+    return ""
