@@ -95,10 +95,25 @@ class PlanAdmin(ModelAdmin):
         transaction.on_commit(partial(_read_prices, request, obj))
 
 
+class SubscriptionForm(forms.ModelForm):
+    """Which plan a vendor is given by hand."""
+
+    class Meta:
+        model = Subscription
+        fields = ("tenant", "plan_by_hand")
+
+    def clean_tenant(self):
+        tenant = self.cleaned_data["tenant"]
+        if Subscription.objects.of(tenant).exclude(pk=self.instance.pk).exists():
+            raise forms.ValidationError(gettext("This vendor is in the list already."))
+        return tenant
+
+
 @admin.register(Subscription)
 class SubscriptionAdmin(ModelAdmin):
     """Who has which plan. Staff give one by hand; everything else is as Stripe says."""
 
+    form = SubscriptionForm
     list_display = ("tenant", "plan", "plan_by_hand", "status", "period_ends_at", "problem")
     list_filter = ("status", "plan", "plan_by_hand")
     list_select_related = ("tenant", "plan", "plan_by_hand")

@@ -171,6 +171,12 @@ class Subscription(models.Model):
     def __str__(self) -> str:
         return f"{self.tenant_id} {self.status}"
 
+    def validate_unique(self, exclude=None) -> None:
+        """Left to the database and the forms: these checks would look across tenants."""
+
+    def validate_constraints(self, exclude=None) -> None:
+        """Left to the database and the forms: these checks would look across tenants."""
+
     @property
     def is_live(self) -> bool:
         """Whether Stripe still charges, or will, unless somebody changes it there."""

@@ -4,6 +4,7 @@ import re
 from decimal import Decimal
 
 from babel import Locale
+from babel.numbers import format_currency
 from django.utils.translation import get_language
 
 # How many digits of an amount at Stripe stand behind the decimal sign; all others have two.
@@ -36,12 +37,13 @@ def shown(amount: int, currency: str) -> str:
     """An amount in the reader's language: `19,90 €`, `€19.90`, `12 000 F CFA`."""
     locale = Locale.parse(get_language() or "fr", sep="-")
     digits = exponent(currency)
-    text = locale.currency_formats["standard"].apply(
+    fraction = f".{'0' * digits}" if digits else ""
+    text = format_currency(
         as_decimal(amount, currency),
-        locale,
-        currency=currency.upper(),
+        currency.upper(),
+        format=locale.currency_formats["standard"].pattern.replace(".00", fraction),
+        locale=locale,
         currency_digits=False,
-        force_frac=(digits, digits),
     )
     # The library leaves out the space that a symbol of letters needs before a digit.
     return _LETTER_BEFORE_DIGIT.sub("\xa0", text)
