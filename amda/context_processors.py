@@ -5,6 +5,7 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.translation import get_language_info
 
 from tenants import limits
+from tenants.accounts import second_step
 from tenants.permissions import Action, may
 
 LIVE_PATH = "/ws/live/"
@@ -20,6 +21,7 @@ def product(request) -> dict:
             "live_path": LIVE_PATH,
             "may": SimpleLazyObject(lambda: _rights(getattr(request, "user", None))),
             "closed": SimpleLazyObject(lambda: _closed(request)),
+            "lacks_second_step": SimpleLazyObject(lambda: _lacks_second_step(request)),
             "unread": SimpleLazyObject(lambda: _unread(request)),
         }
     }
@@ -47,6 +49,10 @@ def _closed(request) -> dict:
         "sentence": limits.CLOSED.get(reason, ""),
         "closes_at": limits.closes_at(tenant.number),
     }
+
+
+def _lacks_second_step(request) -> bool:
+    return second_step.is_lacking(request.user, request.tenant)
 
 
 def _unread(request) -> int:

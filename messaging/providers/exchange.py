@@ -63,9 +63,17 @@ def download(
     limit: int,
     refusal: Callable[[httpx.Response, Via], SendError],
     headers: dict[str, str] | None = None,
+    auth: httpx.Auth | None = None,
+    follow_redirects: bool = False,
 ) -> Media:
-    """A file behind a URL; one that is larger than allowed is never read to its end."""
-    with repeatable(), translated_errors(), via.http.stream("GET", url, headers=headers) as answer:
+    """A file behind a URL; one that is larger than allowed is never read to its end.
+
+    Where redirects are followed, `auth` is shown to the first host alone.
+    """
+    asked = via.http.stream(
+        "GET", url, headers=headers, auth=auth, follow_redirects=follow_redirects
+    )
+    with repeatable(), translated_errors(), asked as answer:
         if not answer.is_success:
             answer.read()
             raise refusal(answer, via)

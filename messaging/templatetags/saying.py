@@ -7,8 +7,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from messaging import optouts
 from messaging.events import Kind
 from messaging.models import Message
+from messaging.providers import get as provider_of
 from messaging.providers.base import Blame
 from messaging.views import showing
 from tenants.models import ProviderInstance
@@ -49,6 +51,11 @@ BLAMES = {
         "Your number may not send at the moment. An administrator can check its connection."
     ),
     Blame.PROVIDER: gettext_lazy("The message service did not take it. Try again in a moment."),
+}
+
+# What was not even tried.
+OURS = {
+    optouts.CODE: gettext_lazy("This contact asked for no more messages before this one left."),
 }
 
 MISSING = {
@@ -204,8 +211,11 @@ def tick_word(status: str) -> str:
 
 @register.filter
 def why_failed(message) -> str:
-    """What to make of a failure, by whose fault it is."""
-    return BLAMES.get(message.error_blame, BLAMES[Blame.PROVIDER])
+    """What to make of a failure: what its code says, else whose fault it is."""
+    advice = OURS.get(message.error_code) or provider_of(message.provider).advice.get(
+        message.error_code
+    )
+    return advice or BLAMES.get(message.error_blame, BLAMES[Blame.PROVIDER])
 
 
 @register.filter

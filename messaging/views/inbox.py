@@ -64,7 +64,7 @@ def row(request, pk: int):
     context = {
         "each": found,
         "view": _view(request),
-        "numbers": showing.numbers(request.tenant),
+        "numbers": showing.numbers(request),
     }
     return tell_unread(render(request, "inbox/row.html", context), request.user)
 
@@ -138,7 +138,7 @@ def _listed(request, after: queries.Cursor | None = None) -> dict:
         "rows": listed.rows,
         "next": listed.next,
         "is_first_page": after is None,
-        "numbers": showing.numbers(request.tenant),
+        "numbers": showing.numbers(request),
     }
 
 

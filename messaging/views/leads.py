@@ -88,7 +88,7 @@ def note(request, pk: int):
 @page(Action.START)
 def start(request):
     """The dialog of a first message, and its sending."""
-    numbers = list(showing.numbers(request.tenant).values())
+    numbers = list(showing.numbers(request).values())
     if request.method == "GET":
         return _dialog(request, numbers, StartForm(numbers=numbers, initial=_asked(request)))
     form = StartForm(request.POST, numbers=numbers)

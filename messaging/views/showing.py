@@ -73,9 +73,12 @@ def bubble(message: Message) -> Bubble:
     return bubbles(message.conversation, [message])[0]
 
 
-def numbers(tenant) -> dict[int, ProviderInstance]:
-    """The tenant's numbers by id, in the order they were connected."""
-    return {each.pk: each for each in ProviderInstance.objects.of(tenant).order_by("pk")}
+def numbers(request) -> dict[int, ProviderInstance]:
+    """The tenant's numbers by id, in the order they were connected; looked up once a request."""
+    if not hasattr(request, "numbers"):
+        rows = ProviderInstance.objects.of(request.tenant).order_by("pk")
+        request.numbers = {each.pk: each for each in rows}
+    return request.numbers
 
 
 def pane(request, conversation: Conversation, page) -> dict[str, Any]:
@@ -89,7 +92,7 @@ def pane(request, conversation: Conversation, page) -> dict[str, Any]:
 
 def head(request, conversation: Conversation) -> dict[str, Any]:
     """What stands above a conversation, and whether one can answer below it."""
-    known = numbers(request.tenant)
+    known = numbers(request)
     number = known.get(conversation.instance_id)
     provider = provider_of(conversation.provider)
     return {

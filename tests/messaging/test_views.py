@@ -16,7 +16,7 @@ from tests.conftest import NOW, user_of
 
 pytestmark = pytest.mark.django_db
 
-MOST_QUERIES = 11
+MOST_QUERIES = 10
 HTMX = {"HX-Request": "true"}
 
 

@@ -44,12 +44,12 @@ def post(writer, django_db_setup):
     return send
 
 
-async def _exchange(application, path, body, headers, method):
+async def _exchange(application, path, body, headers, method, query=""):
     scope = {
         "type": "http",
         "method": method,
         "path": path,
-        "query_string": b"",
+        "query_string": query.encode(),
         "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
     }
     communicator = ApplicationCommunicator(application, scope)
