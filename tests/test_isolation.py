@@ -436,9 +436,7 @@ def test_walk_of_staff_at_home_shows_no_content(make_world, client_for):
     assert walked.statuses[staff.label, "GET", "/admin/"] == {200}
 
 
-@pytest.mark.parametrize(
-    "module", [messaging.forms, tenants.accounts.forms, billing.forms]
-)
+@pytest.mark.parametrize("module", [messaging.forms, tenants.accounts.forms, billing.forms])
 def test_every_field_of_a_form_is_known_to_the_walk(module):
     assert walking.untaught_form_fields(module) == set()
 
