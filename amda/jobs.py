@@ -26,5 +26,8 @@ def on_app_ready(app: Any) -> None:
     app.task(name="amda.apply_billing", queue="default", retry=again)(billing_tasks.apply_billing)
     app.task(name="amda.tell_billing", queue="default", retry=patiently)(billing_tasks.tell_billing)
     app.task(name="amda.tell_usage", queue="default", retry=patiently)(billing_tasks.tell_usage)
+    app.task(name="amda.end_subscription", queue="default", retry=patiently)(
+        billing_tasks.end_subscription
+    )
     keep_billing = app.task(name="amda.keep_billing", queue="default", queueing_lock="keep_billing")
     app.periodic(cron="*/5 * * * *")(keep_billing(billing_tasks.keep_billing))

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing import gateway, plans, syncing
 from billing.models import Plan, Subscription
-from tenants import onboarding
+from tenants import onboarding, orders
 from tenants.models import Tenant
 
 
@@ -74,6 +74,14 @@ def come_back(tenant: Tenant) -> None:
     """Look at Stripe now, so that whoever comes back from it sees what is true."""
     if gateway.is_configured():
         syncing.refresh(tenant.number)
+
+
+def order_end(tenant: Tenant) -> None:
+    """Have what a tenant pays for ended at Stripe, once its deletion is committed."""
+    for subscription in Subscription.objects.of(tenant).exclude(external_id=""):
+        if subscription.is_live:
+            # Not by the tenant's number: the tenant's jobs go with it.
+            orders.order("end_subscription", "default", subscription=subscription.external_id)
 
 
 def own(tenant: Tenant) -> Subscription:

@@ -21,6 +21,7 @@ MOST_INVOICES = 60
 # The tenant's number, in everything we make at Stripe.
 TENANT_KEY = "amda_tenant"
 _CONFIGURATION_KEY = "amda_portal"
+_OVER = frozenset({"canceled", "incomplete_expired"})
 
 
 class NotConfigured(Exception):
@@ -197,6 +198,13 @@ def remove_customer(customer: str) -> None:
     """Delete a customer; what it still pays for ends with it."""
     with _answering() as client:
         client.v1.customers.delete(customer)
+
+
+def end_subscription(subscription: str) -> None:
+    """End a subscription at once; one that has ended already is left as it is."""
+    with _answering() as client:
+        if client.v1.subscriptions.retrieve(subscription).status not in _OVER:
+            client.v1.subscriptions.cancel(subscription)
 
 
 def start_checkout(

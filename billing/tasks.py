@@ -2,7 +2,7 @@
 
 from django.utils import timezone
 
-from billing import applying, telling
+from billing import applying, gateway, telling
 from tenants import limits
 
 
@@ -28,3 +28,8 @@ def tell_billing(tenant: int, kind: str) -> None:
 def tell_usage(tenant: int, kind: str, period: str, percent: int) -> None:
     """Mail the owners about a limit that is nearly or wholly used."""
     telling.send_usage(tenant, kind, period, percent)
+
+
+def end_subscription(subscription: str) -> None:
+    """End at Stripe what a vendor paid for that was deleted."""
+    gateway.end_subscription(subscription)

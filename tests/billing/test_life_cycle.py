@@ -4,14 +4,16 @@ import random
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
+from stripe import WebhookSignature
 
 from billing import applying, buying, gateway, syncing
 from billing.models import BillingEvent, Invoice, Subscription
 from tenants import directory, limits
 from tenants.models import Allowance
 from tests.billing.conftest import BIGGER, MONTHLY
-from tests.fake_stripe.driving import signed
+from tests.fake_stripe.driving import SECRET, signed
 
 SHOWN = ("status", "interval", "price", "amount", "plan_id", "ends_at", "problem")
 
@@ -145,8 +147,6 @@ def test_older_look_never_overwrites_a_newer_one(stripe, hear, bought, tenant):
     stripe.do("status", customer=bought.customer, status="paused")
     hear()
 
-    from django.db import transaction
-
     with transaction.atomic():
         assert syncing._write(tenant.number, before, begun_at) == []
 
@@ -245,10 +245,6 @@ def test_unknown_kinds_of_events_are_kept(stripe, hear, post, tenant):
 
 @pytest.mark.parametrize("body", [b"[]", b"{}", b"\xff", b'{"object":"event","id":7}', b"x" * 50])
 def test_signed_post_that_cannot_be_read_is_kept(post, stripe, body):
-    from stripe import WebhookSignature
-
-    from tests.fake_stripe.driving import SECRET
-
     text = body.decode("utf-8", "replace")
     headers = {"stripe-signature": WebhookSignature.generate_signature_header(text, SECRET)}
     if body == b"\xff":

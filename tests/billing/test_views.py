@@ -1,20 +1,25 @@
 """The pages of billing: who sees them, what they say, and what going to Stripe changes."""
 
+import json
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from billing import buying, entitling
-from billing.models import Invoice, Plan, Subscription
-from tenants import directory
+from billing import applying, buying, entitling, tasks
+from billing.models import BillingEvent, Invoice, Plan, Subscription
+from messaging import outbox
+from tenants import context, directory
 from tenants.accounts.models import Role
+from tenants.api import tokens
 from tenants.models import Allowance, Tenant
 from tests import factories
 from tests.billing.conftest import MONTHLY
-from tests.billing.test_limits import close, give
-from tests.conftest import user_of
+from tests.billing.test_limits import close, give, upload
+from tests.conftest import host_of, user_of
 from tests.fake_stripe.driving import signed
 
 WANTED = {"plan": "team", "interval": "month"}
@@ -209,14 +214,11 @@ def test_agent_of_a_closed_tenant_reads_everything_and_is_refused_to_send(
     assert (refused.status_code, "L’abonnement est terminé" in text(refused)) == (422, True)
 
 
-def test_page_that_meets_a_limit_says_which(inside, as_owner, monkeypatch):
-    from messaging.views import files
-    from tests.billing.test_limits import upload
+def test_page_that_meets_a_limit_says_which(tenant, as_owner):
+    give(tenant, max_storage_mb=0)
+    with context.entered(tenant):
+        conversation = factories.make_conversation(tenant)
 
-    give(inside, max_storage_mb=0)
-    conversation = factories.make_conversation(inside)
-
-    monkeypatch.setattr(files, "Feature", type("F", (), {"MEDIA": next(iter(_features()))}))
     piece = as_owner.post(
         f"/inbox/{conversation.pk}/files/",
         {"file": upload(b"a" * 100)},
@@ -226,17 +228,9 @@ def test_page_that_meets_a_limit_says_which(inside, as_owner, monkeypatch):
     assert (piece.status_code, "Votre formule conserve" in text(piece)) == (422, True)
 
 
-def _features():
-    from messaging.providers import get
-
-    return get("wasender").supports
-
-
-def test_usage_page_draws_meters(stripe, inside, as_owner, bought):
-    conversation = factories.make_conversation(inside)
-    from messaging import outbox
-
-    outbox.queue(conversation, "Oui", origin="person")
+def test_usage_page_draws_meters(stripe, tenant, as_owner, bought):
+    with context.entered(tenant):
+        outbox.queue(factories.make_conversation(tenant), "Oui", origin="person")
 
     response = as_owner.get("/billing/usage/")
 
@@ -346,9 +340,10 @@ def test_api_says_when_stripe_is_away(stripe, api):
     assert (status, body["error"]["code"]) == (503, "stripe_away")
 
 
-def test_api_refusal_names_limit_used_left_and_reset(inside, api):
-    give(inside, max_messages=0)
-    conversation = factories.make_conversation(inside)
+def test_api_refusal_names_limit_used_left_and_reset(tenant, api):
+    give(tenant, max_messages=0)
+    with context.entered(tenant):
+        conversation = factories.make_conversation(tenant)
 
     status, body = api("post", f"/api/conversations/{conversation.pk}/messages/", {"text": "Oui"})
 
@@ -361,12 +356,6 @@ def test_api_refusal_names_limit_used_left_and_reset(inside, api):
 @pytest.fixture
 def program(tenant, owner, client_for):
     """A program with the owner's access token."""
-    from django.test import Client
-
-    from tenants import context
-    from tenants.api import tokens
-    from tests.conftest import host_of
-
     with context.entered(tenant):
         access = tokens.pair_for(owner)["access"]
     return Client(headers={"host": host_of(tenant), "authorization": f"Bearer {access}"})
@@ -403,8 +392,6 @@ def as_staff(staff, client_for):
 def test_admin_lists_and_shows(stripe, bought, as_staff, model):
     listed = as_staff.get(f"/admin/billing/{model}/")
     rows = {"plan": Plan.objects, "subscription": Subscription.objects.across_tenants()}
-    from billing.models import BillingEvent
-
     row = rows.get(model, BillingEvent.objects.across_tenants()).first()
     shown = as_staff.get(f"/admin/billing/{model}/{row.pk}/change/")
 
@@ -444,9 +431,6 @@ def test_admin_changes_a_plan_for_whoever_has_it(
 
 
 def test_admin_applies_events_again(stripe, hear, bought, as_staff, tenant):
-    from billing import applying
-    from billing.models import BillingEvent
-
     event = BillingEvent.objects.of(tenant).latest("pk")
     BillingEvent.objects.of(tenant).filter(pk=event.pk).update(state="failed")
 
@@ -461,21 +445,32 @@ def test_admin_applies_events_again(stripe, hear, bought, as_staff, tenant):
 
 def test_body_of_an_event_is_sealed_and_shown_to_nobody(stripe, bought, as_staff, post):
     post(*signed({"id": "evt_s", "object": "event", "type": "x", "data": {"secret": "s3cr3t"}}))
-    from billing.models import BillingEvent
-
     row = BillingEvent.objects.across_tenants().get(stripe_id="evt_s")
 
     assert b"s3cr3t" not in bytes(row.body)
     assert "s3cr3t" not in text(as_staff.get(f"/admin/billing/billingevent/{row.pk}/change/"))
 
 
-def test_deleted_tenant_leaves_nothing(stripe, bought, tenant):
-    assert Subscription.objects.of(tenant).exists()
-
+def test_deleted_tenant_leaves_nothing_and_pays_nothing_more(stripe, bought, tenant, hear):
     Tenant.objects.filter(pk=tenant.pk).delete()
 
     assert not Subscription.objects.of(tenant).exists()
     assert not Allowance.objects.of(tenant).exists()
+    tasks.end_subscription(**ordered("end_subscription"))
+    assert stripe.events()[-1]["type"] == "customer.subscription.deleted"
+    # The job may be done twice.
+    tasks.end_subscription(**ordered("end_subscription"))
+    hear()
+
+
+def ordered(task: str) -> dict:
+    """What the one job of this name is to be done with."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT args FROM public.procrastinate_jobs WHERE task_name = %s", [f"amda.{task}"]
+        )
+        ((args,),) = cursor.fetchall()
+    return json.loads(args)
 
 
 def test_owner_of_one_tenant_never_sees_anothers_customer(stripe, bought, other_tenant):

@@ -45,6 +45,15 @@ class Api:
             self._route(
                 "GET", "/v1/subscriptions", params.SubscriptionListParams, self.subscriptions
             ),
+            self._route(
+                "GET",
+                "/v1/subscriptions/{id}",
+                params.SubscriptionRetrieveParams,
+                self.subscription,
+            ),
+            self._route(
+                "DELETE", "/v1/subscriptions/{id}", params.SubscriptionCancelParams, self.cancel
+            ),
             self._route("GET", "/v1/invoices", params.InvoiceListParams, self.invoices),
             self._route("GET", "/v1/invoices/{id}", params.InvoiceRetrieveParams, self.invoice),
             self._route(
@@ -161,6 +170,16 @@ class Api:
         shown = [self._subscription(each, expanded) for each in mine]
         limit = given.get("limit", 10)
         return shapes.listed(shown[:limit], "/v1/subscriptions", has_more=len(shown) > limit)
+
+    def subscription(self, given: dict, id: str) -> dict:
+        return _find(self.world.subscriptions, "subscription", id)
+
+    def cancel(self, given: dict, id: str) -> dict:
+        found = _find(self.world.subscriptions, "subscription", id)
+        if found["status"] == "canceled":
+            raise Unknown("subscription", id)
+        self.world.end(found)
+        return found
 
     def _subscription(self, found: dict, expanded: bool) -> dict:
         if not expanded:
