@@ -8,6 +8,7 @@ class BillingConfig(AppConfig):
     verbose_name = _("Billing")
 
     def ready(self) -> None:
+        from billing import checks  # noqa: F401  registers the system checks
         from tenants.models import Tenant
 
         post_migrate.connect(_make_first_plans, sender=self, dispatch_uid="make_first_plans")

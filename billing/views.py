@@ -4,7 +4,6 @@ from functools import wraps
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
-from django.http import Http404
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.cache import patch_cache_control
@@ -140,9 +139,7 @@ def invoice(request, pk: int):
     found = get_object_or_404(Invoice.objects.of(request.tenant), pk=pk)
     try:
         address = gateway.invoice_pdf(found.external_id)
-    except gateway.NotConfigured as exc:
-        raise Http404("no payments here") from exc
-    except (gateway.Away, gateway.Refused):
+    except (gateway.Away, gateway.Refused, gateway.NotConfigured):
         address = ""
     if not address:
         messages.warning(request, _("This invoice cannot be fetched just now. Please try again."))

@@ -24,7 +24,6 @@ LIMITS = (
     (Kind.USERS, "max_users", gettext_lazy("people in the team")),
     (Kind.INSTANCES, "max_instances", gettext_lazy("connected numbers")),
     (Kind.STORAGE, "max_storage_mb", gettext_lazy("of files")),
-    (Kind.SCHEDULED, "max_scheduled", gettext_lazy("messages planned for later")),
     (Kind.API_RATE, "max_api_rate", gettext_lazy("API requests a minute")),
 )
 MEGABYTE = 1024 * 1024

@@ -5,6 +5,7 @@ import io
 import pytest
 from django.core.management import CommandError, call_command
 
+from billing import checks
 from billing.models import Plan, Subscription
 from tests.billing.conftest import MONTHLY
 
@@ -70,3 +71,11 @@ def test_price_event_takes_the_new_price_over(stripe, hear):
     hear([event])
 
     assert Plan.objects.get(code="team").amount_monthly == 3500
+
+
+def test_check_warns_of_a_key_without_the_endpoints_secret(settings):
+    settings.STRIPE_SECRET_KEY, settings.STRIPE_WEBHOOK_SECRETS = "sk_test_x", []
+
+    assert [each.id for each in checks.stripe_can_be_heard()] == ["billing.W001"]
+    settings.STRIPE_WEBHOOK_SECRETS = ["whsec_x"]
+    assert checks.stripe_can_be_heard() == []
