@@ -9,5 +9,6 @@ urlpatterns = [
     path("users/", TeamView.as_view(), name="api-users"),
     path("", include("messaging.api.urls")),
     path("", include("billing.api.urls")),
+    path("", include("alerts.api.urls")),
     re_path("", UnknownAddress.as_view()),
 ]

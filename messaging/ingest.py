@@ -14,6 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from messaging import (
+    activities,
     addressing,
     bodies,
     erasing,
@@ -76,6 +77,7 @@ class Batch:
             )
         for kind, conversation, message in sorted(self._changed):
             realtime.publish(kind, conversation=conversation, message=message)
+        activities.order(message for kind, _at, message in self._changed if kind == "message")
         signals.received(self._received)
 
     def _instance(self, pk: int | None) -> ProviderInstance | None:
@@ -137,15 +139,17 @@ class Batch:
             else addressing.addresses_of(event.person)
         )
         name = "" if event.from_us or event.group else event.person.name
-        lead = self._lead(addresses, name)
+        lead = self._lead(addresses, name, is_known=bool(event.group))
         return _find_or_open(lead, instance, peer, bool(event.group))
 
-    def _lead(self, addresses: list[addressing.Address], name: str) -> Lead:
+    def _lead(
+        self, addresses: list[addressing.Address], name: str, *, is_known: bool = False
+    ) -> Lead:
         known = addressing.leads_with(addresses)
         for other in known[1:]:
             if not merging.are_kept_apart(known[0], other):
                 merging.merge(known[0], other)
-        lead, _is_new = addressing.lead_for(addresses, name=name)
+        lead, _is_new = addressing.lead_for(addresses, name=name, is_known=is_known)
         if name and not lead.name:
             lead.name = name[:200]
             lead.save(update_fields=["name", "updated_at"])
@@ -199,6 +203,7 @@ class Batch:
             state_changed_at=at,
         )
         self._changed.add(("instance", 0, instance.pk))
+        signals.instance_moved(instance.pk)
 
     def _change_consent(self, event: events.ConsentChanged, at: datetime) -> None:
         source = optouts.Source.PROVIDER if event.by_provider else optouts.Source.MESSAGE
@@ -239,6 +244,7 @@ def link(message: Message, external_id: str) -> None:
         return
     message.refresh_from_db()
     _adopt_waiting_facts(message)
+    activities.order([message.pk])
     realtime.publish("message", conversation=message.conversation_id, message=message.pk)
 
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from messaging import (
+    activities,
     addressing,
     delivering,
     media,
@@ -80,6 +81,7 @@ def queue(
             delivering.order(current_number(), instance.pk)
             limits.take(current_number(), limits.Kind.MESSAGES, now=now)
     if is_new:
+        activities.order([message.pk])
         realtime.publish("message", conversation=conversation.pk, message=message.pk)
     return message
 
@@ -149,6 +151,7 @@ def retry(message: Message) -> Message:
     message.refresh_from_db()
     if moved:
         statuses.mirror(message)
+        activities.order([message.pk])
         realtime.publish("message", conversation=message.conversation_id, message=message.pk)
     return message
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
 from messaging.filters import NO_FILTERS, Filters
-from messaging.models import Conversation, Lead, LeadIdentity, Message, MessageFile
+from messaging.models import Activity, Conversation, Lead, LeadIdentity, Message, MessageFile
 
 PAGE = 30
 # Around a message that was jumped to: as much before it as after it.
@@ -109,6 +109,13 @@ def messages(conversation: Conversation, before: Cursor | None = None, size: int
     return Page(*_page(_messages(conversation), "sent_at", before, size))
 
 
+def timeline(lead: Lead, before: Cursor | None = None, size: int = PAGE) -> Page:
+    """A page of a lead's history, newest first; `before` goes back in time."""
+    rows = Activity.objects.filter(lead=lead)
+    rows = rows.select_related("by", "follow_up", "stage_change__before", "stage_change__after")
+    return Page(*_page(rows, "at", before, size))
+
+
 def newest(conversation: Conversation, before: Cursor | None = None, size: int = PAGE) -> Stretch:
     """The end of a conversation, or what stands before a cursor."""
     return Stretch(*_page(_messages(conversation), "sent_at", before, size))
@@ -147,12 +154,20 @@ def place_of(message: Message) -> Cursor:
     return Cursor(message.sent_at, message.pk)
 
 
-def leads(after: int | None = None, size: int = PAGE, among: QuerySet | None = None) -> Page:
+def leads(
+    after: int | None = None,
+    size: int = PAGE,
+    among: QuerySet | None = None,
+    *,
+    only_unknown: bool = False,
+) -> Page:
     """A page of leads, newest first; `after` is the last id seen."""
     rows = Lead.objects.filter(merged_into=None).select_related("owner")
     rows = rows.prefetch_related("identities").order_by("-id")
     if among is not None:
         rows = rows.filter(pk__in=among)
+    if only_unknown:
+        rows = rows.filter(recognised_at=None)
     if after is not None:
         rows = rows.filter(id__lt=after)
     found = list(rows[: size + 1])
