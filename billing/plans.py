@@ -43,7 +43,7 @@ _FIRST = {
         "max_users": 10,
         "max_instances": 5,
         "max_messages": 10_000,
-        "max_storage_mb": 10_000,
+        "max_storage_mb": 10_240,
         "max_scheduled": 1_000,
         "max_api_rate": 600,
     },

@@ -2,7 +2,7 @@
 
 from django import template
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from billing import money as amounts
 from billing.models import Interval, Plan
@@ -20,11 +20,11 @@ METHODS = {
 }
 
 LIMITS = (
-    (Kind.MESSAGES, "max_messages", gettext_lazy("messages a month")),
-    (Kind.USERS, "max_users", gettext_lazy("people in the team")),
-    (Kind.INSTANCES, "max_instances", gettext_lazy("connected numbers")),
-    (Kind.STORAGE, "max_storage_mb", gettext_lazy("of files")),
-    (Kind.API_RATE, "max_api_rate", gettext_lazy("API requests a minute")),
+    (Kind.MESSAGES, "max_messages"),
+    (Kind.USERS, "max_users"),
+    (Kind.INSTANCES, "max_instances"),
+    (Kind.STORAGE, "max_storage_mb"),
+    (Kind.API_RATE, "max_api_rate"),
 )
 MEGABYTE = 1024 * 1024
 
@@ -61,7 +61,7 @@ def prices(plan: Plan) -> list[dict]:
 @register.filter
 def said_limits(plan: Plan) -> list[str]:
     """What a plan has room for, a line each."""
-    return [_line(kind, getattr(plan, field), words) for kind, field, words in LIMITS]
+    return [_line(kind, getattr(plan, field)) for kind, field in LIMITS]
 
 
 @register.filter
@@ -84,8 +84,21 @@ def forecast_percent(forecast, meter: Meter) -> int:
     return min(forecast.expected * 100 // meter.limit, 100)
 
 
-def _line(kind: Kind, limit: int | None, words) -> str:
+def _line(kind: Kind, limit: int | None) -> str:
     if limit is None:
         return _("%(what)s: unlimited") % {"what": kind.label}
     amount = limits.shown(kind, limit * MEGABYTE if kind == Kind.STORAGE else limit)
-    return f"{amount} {words}"
+    return _counted(kind, limit) % {"amount": amount}
+
+
+def _counted(kind: Kind, limit: int) -> str:
+    match kind:
+        case Kind.MESSAGES:
+            return ngettext("%(amount)s message a month", "%(amount)s messages a month", limit)
+        case Kind.USERS:
+            return ngettext("%(amount)s person in the team", "%(amount)s people in the team", limit)
+        case Kind.INSTANCES:
+            return ngettext("%(amount)s connected number", "%(amount)s connected numbers", limit)
+        case Kind.STORAGE:
+            return _("%(amount)s of files")
+    return ngettext("%(amount)s API request a minute", "%(amount)s API requests a minute", limit)

@@ -22,6 +22,7 @@ class Pages:
 
     def routes(self) -> list[Route]:
         return [
+            Route("/favicon.ico", self.icon, methods=["GET"]),
             Route("/c/pay/{id}", self.checkout, methods=["GET"]),
             Route("/c/pay/{id}", self.pay, methods=["POST"]),
             Route("/p/session/{id}", self.portal, methods=["GET"]),
@@ -29,6 +30,9 @@ class Pages:
             Route("/i/{id}/pdf", self.pdf, methods=["GET"]),
             Route("/i/{id}", self.invoice, methods=["GET"]),
         ]
+
+    async def icon(self, request: Request) -> Response:
+        return Response(status_code=204)
 
     async def checkout(self, request: Request) -> Response:
         session = self.world.checkouts.get(request.path_params["id"])
