@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import psycopg
 
@@ -60,10 +61,10 @@ class Post:
 INSERT = """
 INSERT INTO public.tenants_webhookdelivery
     (tenant_id, instance_id, provider, route, content_type, body, size, received_at,
-     query, state, attempts, error)
+     query, post, state, attempts, error)
 SELECT *, 'waiting', 0, '' FROM unnest(
     %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %b::bytea[], %s::int[],
-    %b::timestamptz[], %s::text[])
+    %b::timestamptz[], %s::text[], %s::uuid[])
 """
 
 
@@ -80,6 +81,7 @@ class Arrival(Post):
     content_type: str
     body: bytes
     query: str = ""
+    post: UUID | None = None
     received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     sealed: bytes = b""
     stored: asyncio.Future | None = None
@@ -96,6 +98,7 @@ class Arrival(Post):
             [len(arrival.body) for arrival in batch],
             [arrival.received_at for arrival in batch],
             [arrival.query for arrival in batch],
+            [arrival.post for arrival in batch],
         )
 
     @property

@@ -73,6 +73,8 @@ PARAMETERS = {
     "content_type_id": "content_type",
     "url": "nowhere",
     "name": "nowhere",
+    # A good one lets whoever has it speak for one address, whoever they are: its own test.
+    "ticket": "nowhere",
 }
 # What the admin's `object_id` is, by the model whose page it is.
 OBJECTS = {

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('tenants', '0005_allowances'),
+        ('tenants', '0006_allowances'),
     ]
 
     operations = [
