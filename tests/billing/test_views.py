@@ -87,7 +87,7 @@ def test_public_pricing_shows_the_same_plans_to_anybody(stripe, client_for):
     shown = text(client_for(None).get("/pricing/"))
 
     assert "29,00 €" in shown
-    assert "<form" not in shown.partition("languages")[0]
+    assert "/billing/checkout/" not in shown
 
 
 def test_checkout_leads_to_stripe_and_buys_nothing_yet(stripe, as_owner, tenant):
