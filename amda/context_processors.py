@@ -22,7 +22,7 @@ def product(request) -> dict:
             "may": SimpleLazyObject(lambda: _rights(getattr(request, "user", None))),
             "closed": SimpleLazyObject(lambda: _closed(request)),
             "lacks_second_step": SimpleLazyObject(lambda: _lacks_second_step(request)),
-            "unread": SimpleLazyObject(lambda: _unread(request)),
+            "waiting": SimpleLazyObject(lambda: _waiting(request)),
         }
     }
 
@@ -55,7 +55,9 @@ def _lacks_second_step(request) -> bool:
     return second_step.is_lacking(request.user, request.tenant)
 
 
-def _unread(request) -> int:
+def _waiting(request) -> dict[str, int]:
+    """The counts beside the icons."""
     from messaging.views.access import unread_of
 
-    return unread_of(request.user)
+    unread, mentions = unread_of(request.user)
+    return {"unread": unread, "mentions": mentions}
