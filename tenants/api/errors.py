@@ -14,13 +14,23 @@ from tenants.limits import LimitReached
 
 
 class Refusal(exceptions.APIException):
-    """A refusal with its own status, code, sentence and, where one is to blame, field."""
+    """A refusal with its own status, code, sentence and, where one is to blame, field.
 
-    def __init__(self, status_code: int, code: str, message: Any, field: str | None = None):
+    `facts` stand in the answer beside them: what a program needs to do better.
+    """
+
+    def __init__(
+        self,
+        status_code: int,
+        code: str,
+        message: Any,
+        field: str | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ):
         super().__init__(message, code)
         self.status_code = status_code
         self.field = field
-        self.limits: Mapping[str, Any] = {}
+        self.facts = facts or {}
         self.wait: float | None = None
 
 
@@ -37,11 +47,10 @@ def answer(exc: Exception, context: Mapping[str, Any]) -> Response | None:
     if refused is None:
         return None
     field, detail = _first(refused.detail)
-    said = body(detail, getattr(refused, "field", None) or field, detail.code)
-    if getattr(refused, "limits", None):
-        said["error"]["limits"] = refused.limits
+    told = body(detail, getattr(refused, "field", None) or field, detail.code)
+    told["error"] |= getattr(refused, "facts", {})
     return Response(
-        said,
+        told,
         status=refused.status_code,
         headers=_headers(refused),
     )
@@ -80,8 +89,8 @@ def _of_limit(reached: LimitReached) -> Refusal:
         status.HTTP_429_TOO_MANY_REQUESTS if too_fast else status.HTTP_403_FORBIDDEN,
         reached.code,
         reached.message,
+        facts={"limits": reached.facts} if reached.facts else {},
     )
-    refusal.limits = reached.facts
     at = reached.facts.get("reset_at")
     if too_fast and at is not None:
         refusal.wait = max((at - timezone.now()).total_seconds(), 1)
