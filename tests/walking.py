@@ -48,6 +48,7 @@ SIGN_IN = ("/accounts/login/", "/admin/login/")
 PK_AFTER = {
     "inbox": "conversation",
     "conversations": "conversation",
+    "invoices": "invoice",
     "messages": "message",
     "leads": "lead",
     "alerts": "alert",
@@ -83,6 +84,9 @@ OBJECTS = {
     "tenants.providerinstance": "instance",
     "tenants.webhookdelivery": "delivery",
     "accounts.user": "user",
+    "billing.plan": "plan",
+    "billing.subscription": "subscription",
+    "billing.billingevent": "billing_event",
     "procrastinate.procrastinatejob": "job",
 }
 # What a field of a body names; None for one that names nothing of anybody.
@@ -101,6 +105,7 @@ FIELDS: dict[str, str | None] = {
     "file": "file",
     "header": None,
     "instance": "instance",
+    "interval": None,
     "lead": "lead",
     "leadId": "lead",
     "message": None,
@@ -114,6 +119,7 @@ FIELDS: dict[str, str | None] = {
     "owner": "user",
     "password": None,
     "phone": None,
+    "plan": None,
     "reference": "reference",
     "recognised": None,
     "refresh": None,
