@@ -4,6 +4,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import phonenumbers
 from django.core.exceptions import ValidationError
@@ -16,7 +17,8 @@ from amda import http
 from messaging import calling, providers
 from messaging.events import Connection
 from messaging.providers.base import Blame, Field, InstanceState, Medium, Provider, SendError
-from tenants import directory
+from tenants import audit, directory
+from tenants.accounts.models import User
 from tenants.models import ProviderInstance, Tenant
 from tenants.onboarding import OnboardingError
 
@@ -33,6 +35,7 @@ def connect_instance(
     address: str,
     values: Mapping[str, str],
     label: str = "",
+    by: User | None = None,
 ) -> ProviderInstance:
     """A tenant's instance for this address, made or brought up to date.
 
@@ -46,9 +49,11 @@ def connect_instance(
         # Two calls for one address would both find nothing and both make an instance.
         Tenant.objects.select_for_update().get(number=tenant.number)
         instance = _instance_at(tenant, adapter, address)
+        before = _known(instance)
         _fill(instance, adapter, given)
         instance.label = label[:100] or instance.label
         _save(instance, adapter)
+        _record(instance, before, by)
         directory.changed()
     directory.forget()
     return instance
@@ -98,6 +103,25 @@ def _state_after(error: SendError, instance: ProviderInstance) -> InstanceState:
     if error.blame is Blame.ACCOUNT:
         return InstanceState(Connection.DISCONNECTED, error.code)
     return InstanceState(Connection(instance.state), error.code)
+
+
+def _known(instance: ProviderInstance) -> dict[str, Any]:
+    """What the audit compares: nothing of an instance that is not there yet."""
+    if instance.pk is None:
+        return {}
+    return {**instance.settings, "label": instance.label, "secrets": instance.secrets}
+
+
+def _record(instance: ProviderInstance, before: dict[str, Any], by: User | None) -> None:
+    act = "instance.changed" if before else "instance.connected"
+    after = _known(instance)
+    secrets = [before.pop("secrets", {}), after.pop("secrets")]
+    replaced = {name for name, _secret in secrets[0].items() ^ secrets[1].items()}
+    before, after = audit.difference(before, after)
+    after["replaced"] = sorted(replaced)
+    audit.record(
+        act, by=by, subject=instance, tenant=instance.tenant_id, before=before, after=after
+    )
 
 
 def _adapter(slug: str) -> Provider:

@@ -9,6 +9,19 @@ from django.dispatch import Signal
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from tenants.accounts.trail import AuditEntry
+
+__all__ = [
+    "AuditEntry",
+    "Invitation",
+    "KnownSession",
+    "RememberedWrite",
+    "Role",
+    "User",
+    "sign_ins_ended",
+    "tell_sign_ins_ended",
+]
+
 PUBLIC = "public"
 
 

@@ -3,7 +3,7 @@
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from tenants import context, directory
+from tenants import audit, directory
 from tenants.accounts.models import Role, User
 from tenants.models import Tenant
 
@@ -31,8 +31,15 @@ def change_role(person_id: int, role: str, *, by: User) -> User:
             raise NotAllowed(_("Only an owner can make somebody an owner."))
         if role != Role.OWNER:
             _keep_an_owner(person)
-        person.role = role
+        before, person.role = person.role, role
         person.save(update_fields=["role"])
+        audit.record(
+            "person.role_changed",
+            by=by,
+            subject=person,
+            before={"role": before},
+            after={"role": role},
+        )
     return person
 
 
@@ -46,6 +53,7 @@ def deactivate(person_id: int, *, by: User) -> User:
         person.is_active = False
         person.save(update_fields=["is_active"])
         person.end_all_sign_ins()
+        audit.record("person.deactivated", by=by, subject=person)
     return person
 
 
@@ -55,6 +63,7 @@ def reactivate(person_id: int, *, by: User) -> User:
         person = _person_to_change(person_id, by)
         person.is_active = True
         person.save(update_fields=["is_active"])
+        audit.record("person.reactivated", by=by, subject=person)
     return person
 
 
@@ -62,9 +71,19 @@ def require_second_step(number: int, required: bool, *, by: User) -> None:
     """Ask everybody of the tenant for a second step, or no longer; owners only."""
     if by.role != Role.OWNER:
         raise NotAllowed(_("Only an owner can decide this."))
-    with context.entered_public():
-        Tenant.objects.filter(number=number).update(requires_mfa=required)
+    with transaction.atomic():
+        tenant = Tenant.objects.select_for_update().get(number=number)
+        before, tenant.requires_mfa = tenant.requires_mfa, required
+        tenant.save(update_fields=["requires_mfa"])
         directory.changed()
+        audit.record(
+            "tenant.second_step_required",
+            by=by,
+            subject=tenant,
+            before={"requires_mfa": before},
+            after={"requires_mfa": required},
+        )
+    directory.forget()
 
 
 def _person_to_change(person_id: int, by: User) -> User:
