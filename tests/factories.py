@@ -75,6 +75,7 @@ def make_conversation(
         last_message_at=at,
         last_message_id=message.pk,
         last_message_snippet=text[:200],
+        last_message_kind="text",
         last_message_direction="in",
         last_message_status="received",
         last_received_at=at,

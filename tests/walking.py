@@ -386,7 +386,14 @@ def _knock(walked: Walk, actor: Actor, route: Route) -> None:
 
 def _query(actor: Actor) -> dict[str, Any]:
     named = {name: actor.ids[kind] for name, kind in FIELDS.items() if kind}
-    return {**named, "conversation": actor.ids["conversation"], "q": "Leak", "view": "all"}
+    return {
+        **named,
+        "conversation": actor.ids["conversation"],
+        "number": actor.ids["instance"],
+        "person": actor.ids["user"],
+        "q": "Leak",
+        "view": "all",
+    }
 
 
 def _bodies(route: Route, actor: Actor, method: str) -> Iterator[tuple[dict, set[str]]]:

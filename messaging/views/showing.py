@@ -15,6 +15,7 @@ from messaging.addressing import Kind as AddressKind
 from messaging.models import Conversation, Message
 from messaging.providers import get as provider_of
 from messaging.providers.base import Feature
+from messaging.queries import Stretch
 from tenants.models import ProviderInstance
 from tenants.permissions import Action, may
 
@@ -81,12 +82,13 @@ def numbers(request) -> dict[int, ProviderInstance]:
     return request.numbers
 
 
-def pane(request, conversation: Conversation, page) -> dict[str, Any]:
+def pane(request, conversation: Conversation, shown: Stretch) -> dict[str, Any]:
     """What an open conversation shows."""
     return {
         **head(request, conversation),
-        "bubbles": bubbles(conversation, page.rows),
-        "older": page.next,
+        "bubbles": bubbles(conversation, shown.rows),
+        "older": shown.older,
+        "newer": shown.newer,
     }
 
 
