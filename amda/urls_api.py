@@ -2,10 +2,12 @@
 
 from django.urls import include, path, re_path
 
+from tenants.api.audit import AuditView
 from tenants.api.views import TeamView, UnknownAddress
 
 urlpatterns = [
     path("", include("tenants.api.urls")),
+    path("audit/", AuditView.as_view(), name="api-audit"),
     path("users/", TeamView.as_view(), name="api-users"),
     path("", include("messaging.api.urls")),
     re_path("", UnknownAddress.as_view()),

@@ -17,6 +17,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from tenants import context
 from tenants.accounts.models import AuditEntry, User
 
 HIDDEN = "•••"
@@ -78,6 +79,7 @@ class Asked:
     by_id: int | None = None
     since: datetime | None = None
     until: datetime | None = None
+    before: int | None = None
 
 
 _origin: ContextVar[Origin] = ContextVar("origin", default=Origin())  # noqa: B039  it is frozen
@@ -170,14 +172,16 @@ def address_of(request) -> str | None:
         return None
 
 
-def entries(asked: Asked) -> QuerySet[AuditEntry]:
-    """The entries of the schema one is in, newest first."""
-    return _narrowed(AuditEntry.objects.order_by("-id"), asked)
+def entries(asked: Asked, most: int) -> list[AuditEntry]:
+    """The newest entries of the schema one is in."""
+    return list(_narrowed(AuditEntry.objects.order_by("-id"), asked)[:most])
 
 
-def by_platform(number: int, asked: Asked) -> QuerySet[AuditEntry]:
-    """What platform staff did to this tenant, newest first; to be read in `public`."""
-    return _narrowed(AuditEntry.objects.filter(tenant_number=number).order_by("-id"), asked)
+def by_platform(number: int, asked: Asked, most: int) -> list[AuditEntry]:
+    """What platform staff and operators did to this tenant, newest first; not from where."""
+    with context.entered_public():
+        rows = AuditEntry.objects.filter(tenant_number=number).order_by("-id")
+        return list(_narrowed(rows.defer("address", "user_agent"), asked)[:most])
 
 
 def acts_called(text: str) -> tuple[str, ...]:
@@ -194,6 +198,8 @@ def _narrowed(rows: QuerySet[AuditEntry], asked: Asked) -> QuerySet[AuditEntry]:
             | Q(reason__icontains=asked.text)
             | Q(act__in=acts_called(asked.text))
         )
+    if asked.before:
+        rows = rows.filter(pk__lt=asked.before)
     if asked.act:
         rows = rows.filter(act=asked.act)
     if asked.by_id:

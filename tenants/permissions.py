@@ -22,6 +22,7 @@ class Action(StrEnum):
     SEE_TEAM = "see_team"
     MANAGE_TEAM = "manage_team"
     MANAGE_SETTINGS = "manage_settings"
+    SEE_AUDIT = "see_audit"
 
 
 _ASSISTANT = frozenset({Action.READ, Action.SEE_TEAM})
@@ -32,7 +33,7 @@ _AGENT = _ASSISTANT | {
     Action.CLOSE,
     Action.EDIT_LEADS,
 }
-_ADMIN = _AGENT | {Action.MANAGE_TEAM, Action.MANAGE_SETTINGS}
+_ADMIN = _AGENT | {Action.MANAGE_TEAM, Action.MANAGE_SETTINGS, Action.SEE_AUDIT}
 
 RIGHTS: dict[str, frozenset[Action]] = {
     Role.OWNER: frozenset(Action),

@@ -26,9 +26,10 @@ from django.utils import timezone
 
 import messaging.forms
 import tenants.accounts.forms
+import tenants.forms
 from messaging import links, realtime
 from messaging.models import Conversation, Lead, Message, MessageFile
-from tenants import context, directory, onboarding
+from tenants import audit, context, directory, onboarding
 from tenants import secrets as sealing
 from tenants.accounts import invitations, new_email
 from tenants.accounts.models import Invitation, KnownSession, Role, User
@@ -267,8 +268,11 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         invitation = invitations.invite(address("invited", tenant.slug), Role.AGENT, by=owner)
         authenticator = factories.make_passkey(owner, f"{name} key")
         known = KnownSession.objects.create(user=owner, user_agent=f"{name} browser")
+    with context.entered_public():
+        entry = audit.record("tenant.changed", by=None, tenant=tenant)
     return {
         "app_label": "tenants",
+        "audit_entry": entry.pk,
         "authenticator": authenticator.pk,
         "file": file.pk,
         "invitation": invitation.pk,
@@ -396,7 +400,7 @@ def test_walk_of_staff_at_home_shows_no_content(make_world, client_for):
     assert walked.statuses[staff.label, "GET", "/admin/"] == {200}
 
 
-@pytest.mark.parametrize("module", [messaging.forms, tenants.accounts.forms])
+@pytest.mark.parametrize("module", [messaging.forms, tenants.accounts.forms, tenants.forms])
 def test_every_field_of_a_form_is_known_to_the_walk(module):
     assert walking.untaught_form_fields(module) == set()
 

@@ -73,11 +73,14 @@ OBJECTS = {
     "tenants.providerinstance": "instance",
     "tenants.webhookdelivery": "delivery",
     "accounts.user": "user",
+    "accounts.auditentry": "audit_entry",
     "procrastinate.procrastinatejob": "job",
 }
 # What a field of a body names; None for one that names nothing of anybody.
 FIELDS: dict[str, str | None] = {
+    "act": None,
     "assignee": "user",
+    "before": None,
     "code": None,
     "email": None,
     "file": "file",
@@ -87,16 +90,21 @@ FIELDS: dict[str, str | None] = {
     "note": None,
     "owner": "user",
     "password": None,
+    "person": "user",
     "phone": None,
+    "q": None,
     "reference": "reference",
     "refresh": None,
     "reply_to": "external_id",
     "role": None,
+    "since": None,
     "state": None,
     "subject": None,
     "text": None,
     # An address in the API; on the page that assigns, a colleague's id.
     "to": "user",
+    "until": None,
+    "whose": None,
 }
 # Fields that a body needs beside the one that names something.
 COMPANIONS = {"instance": {"to": "+221709999999"}}

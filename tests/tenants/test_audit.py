@@ -8,6 +8,7 @@ from django.core.cache import cache
 from django.core.management import call_command
 from django.db import DataError, connection, transaction
 from django.db.models import F
+from django.test.utils import CaptureQueriesContext
 
 from messaging import connecting, merging
 from messaging.models import Lead
@@ -227,3 +228,77 @@ def test_staff_see_and_export_what_staff_did(tenant, staff, client_for):
     assert client.post(f"/admin/accounts/auditentry/{entry.pk}/delete/").status_code == 403
     with context.entered(tenant):
         assert not User.objects.filter(email=staff.email).exists()
+
+
+def test_owners_search_read_on_and_export(tenant, other_tenant, client_for):
+    owner, agent = user_of(tenant, Role.OWNER), user_of(tenant, Role.AGENT)
+    with context.entered(other_tenant):
+        audit.record("person.changed", by=None, subject_name="Leaky Person")
+    with context.entered(tenant):
+        for _each in range(60):
+            audit.record("person.changed", by=None, subject_name="Somebody")
+        team.change_role(agent.pk, Role.ASSISTANT, by=owner)
+    client = client_for(tenant, owner)
+
+    first = client.get("/settings/audit/")
+    second = client.get("/settings/audit/?" + first.context["more"])
+    by_words = client.get("/settings/audit/", {"q": str(agent), "act": "person.role_changed"})
+    exported = client.get("/settings/audit/export/", {"person": owner.pk}).content.decode()
+
+    assert [len(each.context["entries"]) for each in (first, second)] == [50, 11]
+    assert [each["words"] for each in by_words.context["entries"]] == ["Rôle modifié"]
+    assert len(exported.splitlines()) == 2
+    assert "Leaky" not in first.content.decode() + second.content.decode() + exported
+
+
+def test_agents_do_not_see_the_audit(tenant, agent, client_for):
+    client = client_for(tenant, agent)
+
+    pages = [client.get(path) for path in ("/settings/audit/", "/settings/audit/export/")]
+
+    assert [each.status_code for each in pages] == [403, 403]
+    assert client.get("/api/audit/").status_code == 403
+
+
+def test_owner_sees_what_staff_did_to_their_tenant_alone(tenant, other_tenant, client_for, staff):
+    for each in (tenant, other_tenant):
+        audit.record("tenant.changed", by=staff, subject=each, tenant=each)
+    client = client_for(tenant, user_of(tenant, Role.OWNER))
+
+    shown = client.get("/settings/audit/?whose=platform&act=tenant.changed")
+
+    assert [
+        (each["entry"].subject_name, each["entry"].by_name) for each in shown.context["entries"]
+    ] == [(tenant.name, str(staff))]
+
+
+def test_audit_is_paged_and_narrowed_in_the_api(tenant, owner, client_for):
+    with context.entered(tenant):
+        for name in ("one", "two", "three"):
+            audit.record("person.changed", by=owner, subject_name=name, after={"password": SECRET})
+    client = client_for(tenant, owner)
+
+    first = client.get("/api/audit/?limit=2").json()
+    second = client.get(first["next"]).json()
+    narrowed = client.get("/api/audit/?text=three&act=person.changed").json()
+
+    assert [each["subject_name"] for each in first["results"]] == ["three", "two"]
+    assert [each["subject_name"] for each in second["results"]] == ["one"]
+    assert second["next"] is None
+    assert [each["after"] for each in narrowed["results"]] == [{"password": "•••"}]
+    assert client.get("/api/audit/?act=no").json()["error"]["field"] == "act"
+
+
+def test_audit_page_costs_the_same_for_one_and_many(tenant, owner, client_for):
+    client = client_for(tenant, owner)
+    client.get("/settings/audit/")
+    costs = []
+    for count in (1, 40):
+        with context.entered(tenant):
+            for _each in range(count):
+                audit.record("person.changed", by=owner, subject=owner)
+        with CaptureQueriesContext(connection) as asked:
+            assert client.get("/settings/audit/").status_code == 200
+        costs.append(len(asked))
+
+    assert costs[0] == costs[1] <= 8
