@@ -9,6 +9,7 @@ from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
 from messaging.filters import NO_FILTERS, Filters
 from messaging.models import Conversation, Lead, LeadIdentity, Message, MessageFile
+from tenants.permissions import Action, may
 
 PAGE = 30
 # Around a message that was jumped to: as much before it as after it.
@@ -54,9 +55,17 @@ class Stretch:
 
 
 def visible_conversations(user) -> QuerySet[Conversation]:
-    """The conversations this person may see."""
+    """The conversations this person may see: the one door for lists, search, counts, files."""
     rows = Conversation.objects.filter(folded_into=None).select_related("lead", "assignee")
+    if not may(user, Action.SEE_ALL_CONVERSATIONS):
+        rows = rows.filter(Q(assignee=user) | Q(assignee=None))
     return rows.defer("lead__words")
+
+
+def is_visible(conversation: Conversation, user) -> bool:
+    """The same for a conversation one has already."""
+    mine = conversation.assignee_id in (None, user.pk)
+    return mine or may(user, Action.SEE_ALL_CONVERSATIONS)
 
 
 def conversation_of(user, pk: int) -> Conversation | None:

@@ -18,7 +18,10 @@ __all__ = [
     "RememberedWrite",
     "Role",
     "User",
+    "person_removed",
+    "rights_changed",
     "sign_ins_ended",
+    "tell_rights_changed",
     "tell_sign_ins_ended",
 ]
 
@@ -67,6 +70,7 @@ class User(AbstractBaseUser):
     role = models.CharField(_("role"), max_length=20, choices=Role.choices, default=Role.AGENT)
     language = models.CharField(_("language"), max_length=5, blank=True)
     is_active = models.BooleanField(_("active"), default=True)
+    removed_at = models.DateTimeField(null=True)
     token_version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
@@ -117,6 +121,18 @@ sign_ins_ended = Signal()
 def tell_sign_ins_ended(user_id: int) -> None:
     """Tell whoever keeps something open for this person to look again, once this commits."""
     transaction.on_commit(lambda: sign_ins_ended.send(User, user_id=user_id))
+
+
+person_removed = Signal()
+"""The person `user_id` leaves the team: sent in the transaction that removes them."""
+
+rights_changed = Signal()
+"""What the person `user_id`, or anybody where it is None, may see has changed; sent likewise."""
+
+
+def tell_rights_changed(user_id: int | None = None) -> None:
+    """Have open pages hear what their person may now see, once this commits."""
+    transaction.on_commit(lambda: rights_changed.send(User, user_id=user_id))
 
 
 class KnownSession(models.Model):

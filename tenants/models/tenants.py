@@ -20,6 +20,11 @@ def host_label(slug: str) -> str:
     return slug.lower().replace("_", "-").strip("-")
 
 
+def nine_to_six() -> list[list[list[str]]]:
+    """The opening hours a tenant begins with: ranges for each weekday from Monday on."""
+    return [[["09:00", "18:00"]] for _day in range(5)] + [[], []]
+
+
 class Tenant(TenantMixin):
     """A vendor's organisation: the unit of isolation, limits and billing.
 
@@ -38,6 +43,12 @@ class Tenant(TenantMixin):
     language = models.CharField(_("language"), max_length=5, default="fr")
     time_zone = models.CharField(_("time zone"), max_length=60, default="Europe/Paris")
     default_country = models.CharField(_("default country"), max_length=2, default="FR")
+    agents_see_all = models.BooleanField(_("agents see every conversation"), default=True)
+    colour = models.CharField(_("colour"), max_length=7, blank=True, default="")
+    logo = models.CharField(max_length=200, blank=True, default="")
+    opening_hours = models.JSONField(_("opening hours"), default=nine_to_six)
+    holidays = models.JSONField(_("holidays"), default=list)
+    retention_days = models.PositiveIntegerField(_("days content is kept"), null=True, blank=True)
     requires_mfa = models.BooleanField(_("second step required"), default=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 

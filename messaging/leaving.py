@@ -1,0 +1,20 @@
+"""Who leaves the team looks after nothing any more."""
+
+from typing import Any
+
+from messaging import realtime
+from messaging.models import Conversation, FollowUp, Lead
+from tenants.accounts.models import person_removed
+
+
+def let_go(sender, user_id: int, **kwargs: Any) -> None:
+    """What this person looked after is nobody's; what they said and did stays theirs."""
+    looked_after = Conversation.objects.filter(assignee=user_id)
+    ids = list(looked_after.values_list("pk", flat=True))
+    looked_after.update(assignee=None)
+    for pk in ids:
+        realtime.publish("conversation", conversation=pk)
+    Lead.objects.filter(owner=user_id).update(owner=None)
+
+
+person_removed.connect(let_go, dispatch_uid="let_go")
