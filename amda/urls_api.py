@@ -10,5 +10,6 @@ urlpatterns = [
     path("audit/", AuditView.as_view(), name="api-audit"),
     path("users/", TeamView.as_view(), name="api-users"),
     path("", include("messaging.api.urls")),
+    path("", include("alerts.api.urls")),
     re_path("", UnknownAddress.as_view()),
 ]

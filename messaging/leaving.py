@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from messaging import realtime
+from django.utils import timezone
+
+from messaging import activities, realtime
 from messaging.models import Conversation, FollowUp, Lead
 from tenants.accounts.models import person_removed
 
@@ -14,7 +16,12 @@ def let_go(sender, user_id: int, **kwargs: Any) -> None:
     looked_after.update(assignee=None)
     for pk in ids:
         realtime.publish("conversation", conversation=pk)
-    Lead.objects.filter(owner=user_id).update(owner=None)
+    owned = Lead.objects.filter(owner=user_id)
+    leads = list(owned.values_list("pk", flat=True))
+    now = timezone.now()
+    owned.update(owner=None, owner_since=now)
+    FollowUp.objects.filter(who=user_id, closed_at=None).update(who=None)
+    activities.touched(leads, now=now)
 
 
 person_removed.connect(let_go, dispatch_uid="let_go")

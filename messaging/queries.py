@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
 from messaging.filters import NO_FILTERS, Filters
-from messaging.models import Conversation, Lead, LeadIdentity, Message, MessageFile
+from messaging.models import Activity, Conversation, Lead, LeadIdentity, Message, MessageFile
 from tenants.permissions import Action, may
 
 PAGE = 30
@@ -116,6 +116,17 @@ def conversations(
 def messages(conversation: Conversation, before: Cursor | None = None, size: int = PAGE) -> Page:
     """A page of a conversation, newest first; `before` goes back in time."""
     return Page(*_page(_messages(conversation), "sent_at", before, size))
+
+
+def timeline(user, lead: Lead, before: Cursor | None = None, size: int = PAGE) -> Page:
+    """A page of a lead's history as this person may see it, newest first; `before` goes back in
+    time."""
+    rows = Activity.objects.filter(lead=lead)
+    if not may(user, Action.SEE_ALL_CONVERSATIONS):
+        said = Q(message__conversation__in=visible_conversations(user))
+        rows = rows.filter(Q(message=None) | said)
+    rows = rows.select_related("by", "follow_up", "stage_change__before", "stage_change__after")
+    return Page(*_page(rows, "at", before, size))
 
 
 def newest(conversation: Conversation, before: Cursor | None = None, size: int = PAGE) -> Stretch:

@@ -22,6 +22,8 @@ class Action(StrEnum):
     ASSIGN = "assign"
     CLOSE = "close"
     EDIT_LEADS = "edit_leads"
+    HANDLE_ALERTS = "handle_alerts"
+    SEE_FIGURES = "see_figures"
     SEE_TEAM = "see_team"
     MANAGE_TEAM = "manage_team"
     MANAGE_SETTINGS = "manage_settings"
@@ -40,6 +42,8 @@ WORDS = {
     Action.MANAGE_TEAM: _("Invite, change and remove people"),
     Action.MANAGE_SETTINGS: _("Change the settings"),
     Action.SEE_AUDIT: _("Read the audit"),
+    Action.HANDLE_ALERTS: _("Handle alerts"),
+    Action.SEE_FIGURES: _("See the figures"),
 }
 
 _ASSISTANT = frozenset({Action.READ, Action.SEE_TEAM})
@@ -49,9 +53,11 @@ _AGENT = _ASSISTANT | {
     Action.ASSIGN,
     Action.CLOSE,
     Action.EDIT_LEADS,
+    Action.HANDLE_ALERTS,
 }
 _ADMIN = _AGENT | {
     Action.SEE_ALL_CONVERSATIONS,
+    Action.SEE_FIGURES,
     Action.MANAGE_TEAM,
     Action.MANAGE_SETTINGS,
     Action.SEE_AUDIT,
@@ -71,9 +77,7 @@ GIVEN_BY_TENANT = {Action.SEE_ALL_CONVERSATIONS: "agents_see_all"}
 
 def may(user, action: Action) -> bool:
     """Whether this person's role allows the action, in their own tenant."""
-    return bool(
-        user and user.is_authenticated and user.is_active and role_may(user.role, action)
-    )
+    return bool(user and user.is_authenticated and user.is_active and role_may(user.role, action))
 
 
 def role_may(role: str, action: Action) -> bool:

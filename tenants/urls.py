@@ -2,9 +2,11 @@
 
 from django.urls import path
 
-from tenants.views import audit
+from tenants.views import audit, roles
 
 urlpatterns = [
+    path("roles/", roles.show, name="roles"),
+    path("roles/decide/", roles.decide, name="roles-decide"),
     path("audit/", audit.show, name="audit"),
     path("audit/export/", audit.export, name="audit-export"),
 ]

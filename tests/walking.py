@@ -47,6 +47,8 @@ PK_AFTER = {
     "conversations": "conversation",
     "messages": "message",
     "leads": "lead",
+    "alerts": "alert",
+    "follow-ups": "follow_up",
     "merges": "merge",
     "files": "file",
     "team": "user",
@@ -82,13 +84,23 @@ FIELDS: dict[str, str | None] = {
     "act": None,
     "assignee": "user",
     "before": None,
+    "channel": None,
     "code": None,
+    "createLead": None,
+    "direction": None,
+    "due_at": None,
     "email": None,
+    "externalId": "crm_id",
     "file": "file",
     "instance": "instance",
     "lead": "lead",
+    "leadId": "lead",
+    "message": None,
+    "messageSnippet": None,
+    "meta": None,
     "name": None,
     "note": None,
+    "outcome": None,
     "other": "lead",
     "owner": "user",
     "password": None,
@@ -99,19 +111,32 @@ FIELDS: dict[str, str | None] = {
     "recognised": None,
     "refresh": None,
     "reply_to": "external_id",
+    "severity": None,
     "role": None,
     "since": None,
     "state": None,
+    "status": None,
     "stays": "lead",
     "subject": None,
+    "suggested_action": None,
     "text": None,
     # An address in the API; on the page that assigns, a colleague's id.
     "to": "user",
+    "type": None,
     "until": None,
+    "until_reply": None,
+    "what": None,
+    "who": "user",
     "whose": None,
 }
 # Fields that a body needs beside the one that names something.
-COMPANIONS = {"instance": {"to": "+221709999999"}}
+_CONTACT = {"channel": "call", "direction": "out", "status": "replied"}
+COMPANIONS = {
+    "externalId": _CONTACT,
+    "instance": {"to": "+221709999999"},
+    "leadId": _CONTACT,
+    "who": {"what": "Call back", "due_at": "2036-01-01T09:00:00Z"},
+}
 # In the API these name nothing of anybody.
 NO_NAMES_IN_API = {"to"}
 
@@ -140,6 +165,7 @@ class Route:
     methods: tuple[str, ...]
     is_api: bool
     fields: Mapping[str, frozenset[str]] = field(default_factory=dict, hash=False)
+    callback: Any = field(default=None, compare=False)
 
     def address(self, ids: Mapping[str, Any]) -> str:
         return "/" + self.template % {each.name: ids[each.kind] for each in self.parameters}
@@ -280,6 +306,7 @@ def _routes_of(where, parts, callback, name, taken) -> Iterator[Route]:
             methods=_methods(callback),
             is_api=hasattr(callback, "cls") and bare.startswith("/api/"),
             fields=taken.get(bare, {}),
+            callback=callback,
         )
 
 

@@ -93,7 +93,8 @@ def reactivate(request, pk: int):
 def remove(request, pk: int):
     """Take somebody out of the team for good; their name or address is typed to say so."""
     wanted = User.objects.filter(pk=pk, removed_at=None).first()
-    if wanted is not None and request.POST.get("name", "").strip() not in {str(wanted), wanted.email}:
+    typed = request.POST.get("name", "").strip()
+    if wanted is not None and typed not in {str(wanted), wanted.email}:
         messages.error(request, _("Type the name of the person to remove them."))
         return redirect("team")
     person = _tried(request, team.remove, pk)

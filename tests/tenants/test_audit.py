@@ -291,7 +291,6 @@ def test_audit_is_paged_and_narrowed_in_the_api(tenant, owner, client_for):
 
 def test_audit_page_costs_the_same_for_one_and_many(tenant, owner, client_for):
     client = client_for(tenant, owner)
-    client.get("/settings/audit/")
     costs = []
     for count in (1, 40):
         with context.entered(tenant):
@@ -299,6 +298,8 @@ def test_audit_page_costs_the_same_for_one_and_many(tenant, owner, client_for):
                 audit.record("person.changed", by=owner, subject=owner)
         with CaptureQueriesContext(connection) as asked:
             assert client.get("/settings/audit/").status_code == 200
-        costs.append(len(asked))
+        # What is looked up once a second is not the page's.
+        skipped = ("SET search_path", 'SELECT "tenants_tenant')
+        costs.append(len([each for each in asked if not each["sql"].startswith(skipped)]))
 
     assert costs[0] == costs[1] <= 8

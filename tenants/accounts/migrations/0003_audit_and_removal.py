@@ -24,6 +24,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AddField(
+            model_name="user",
+            name="removed_at",
+            field=models.DateTimeField(null=True),
+        ),
         migrations.CreateModel(
             name='AuditEntry',
             fields=[
