@@ -2,9 +2,12 @@
 
 from django.urls import path
 
-from tenants.views import audit, roles
+from tenants.views import audit, organisation, roles
 
 urlpatterns = [
+    path("", organisation.organisation, name="settings"),
+    path("hours/", organisation.hours, name="settings-hours"),
+    path("logo/<str:digest>/", organisation.logo, name="settings-logo"),
     path("roles/", roles.show, name="roles"),
     path("roles/decide/", roles.decide, name="roles-decide"),
     path("audit/", audit.show, name="audit"),

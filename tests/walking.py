@@ -65,6 +65,7 @@ PARAMETERS = {
     "uidb36": "user_base36",
     "key": "reset_key",
     "token": "file_token",
+    "digest": "logo_digest",
     "app_label": "app_label",
     "content_type_id": "content_type",
     "url": "nowhere",
@@ -81,6 +82,16 @@ OBJECTS = {
 }
 # What a field of a body names; None for one that names nothing of anybody.
 FIELDS: dict[str, str | None] = {
+    "agents_see_all": None,
+    "colour": None,
+    "default_country": None,
+    "holidays": None,
+    "language": None,
+    "opening_hours": None,
+    "picture": None,
+    "retention_days": None,
+    "time_zone": None,
+    "without_picture": None,
     "act": None,
     "assignee": "user",
     "before": None,

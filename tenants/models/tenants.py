@@ -35,6 +35,17 @@ class Tenant(TenantMixin):
         ACTIVE = "active", _("active")
         SUSPENDED = "suspended", _("suspended")
 
+    class Colour(models.TextChoices):
+        """What the team's pages are coloured with; each is legible by day and by night."""
+
+        GREEN = "", _("green")
+        TEAL = "teal", _("teal")
+        INDIGO = "indigo", _("indigo")
+        VIOLET = "violet", _("violet")
+        PLUM = "plum", _("plum")
+        BROWN = "brown", _("brown")
+        SLATE = "slate", _("slate")
+
     number = models.BigAutoField(primary_key=True)
     slug = models.CharField(_("slug"), max_length=63, validators=[valid_slug])
     host_label = models.CharField(_("host label"), max_length=63, unique=True)
@@ -44,7 +55,9 @@ class Tenant(TenantMixin):
     time_zone = models.CharField(_("time zone"), max_length=60, default="Europe/Paris")
     default_country = models.CharField(_("default country"), max_length=2, default="FR")
     agents_see_all = models.BooleanField(_("agents see every conversation"), default=True)
-    colour = models.CharField(_("colour"), max_length=7, blank=True, default="")
+    colour = models.CharField(
+        _("colour"), max_length=12, choices=Colour.choices, blank=True, default=""
+    )
     logo = models.CharField(max_length=200, blank=True, default="")
     opening_hours = models.JSONField(_("opening hours"), default=nine_to_six)
     holidays = models.JSONField(_("holidays"), default=list)

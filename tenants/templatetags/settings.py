@@ -1,6 +1,7 @@
 """Words for what the settings' pages show: facts of the audit, roles."""
 
 from django import template
+from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -29,6 +30,13 @@ FACTS = {
     "state": _("state"),
     "time_zone": _("time zone"),
 }
+
+
+@register.filter
+def logo_address(tenant) -> str:
+    """Where a tenant's logo is answered."""
+    digest = tenant.logo.rpartition("/")[2].removesuffix(".png")
+    return reverse("settings-logo", args=[digest])
 
 
 @register.filter
