@@ -11,6 +11,7 @@ REGISTRY = {
     "wasender": "messaging.providers.wasender:Wasender",
     "greenapi": "messaging.providers.greenapi:GreenApi",
     "twilio": "messaging.providers.twilio:Twilio",
+    "smtp": "messaging.providers.smtp:Smtp",
 }
 
 

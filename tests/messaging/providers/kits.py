@@ -19,6 +19,7 @@ from messaging.events import (
 from messaging.providers.base import Blame, Card, File, Hook, Outgoing, Place, Poll
 from messaging.providers.signatures import hmac_sha256_hex
 from tests.contract import TEXT, Kit, Signer
+from tests.messaging.providers.smtp_kit import SMTP
 from tests.messaging.providers.twilio_kit import TWILIO
 
 
@@ -202,4 +203,4 @@ GREENAPI = Kit(
     media_reference={"chatId": "33600000002@c.us", "idMessage": "G4"},
 )
 
-KITS = {"wasender": WASENDER, "greenapi": GREENAPI, "twilio": TWILIO}
+KITS = {"wasender": WASENDER, "greenapi": GREENAPI, "twilio": TWILIO, "smtp": SMTP}
