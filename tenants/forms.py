@@ -1,6 +1,7 @@
 """What people type into the settings."""
 
 import re
+import unicodedata
 import zoneinfo
 from datetime import datetime, time, timedelta
 
@@ -8,12 +9,13 @@ import phonenumbers
 from django import forms
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
+from phonenumbers.geocoder import LOCALE_DATA
 
 from tenants import audit
 from tenants.accounts.models import User
 from tenants.models import Tenant
-from tenants.settling import SHORTEST_RETENTION_DAYS
 
 LARGEST_ID = 2**63 - 1
 RANGES = 2
@@ -81,15 +83,6 @@ class OrganisationForm(forms.ModelForm):
         label=_("Country"),
         help_text=_("Numbers written without a country code are read as its own."),
     )
-    retention_days = forms.IntegerField(
-        label=_("Days messages are kept"),
-        required=False,
-        help_text=_(
-            "Older messages and their files are removed for good, every day. Leave it empty to "
-            "keep everything; at least %(days)s."
-        )
-        % {"days": SHORTEST_RETENTION_DAYS},
-    )
     picture = forms.FileField(
         label=_("Logo"),
         required=False,
@@ -100,22 +93,43 @@ class OrganisationForm(forms.ModelForm):
 
     class Meta:
         model = Tenant
-        fields = ("name", "language", "time_zone", "default_country", "colour", "retention_days")
+        fields = ("name", "language", "time_zone", "default_country", "colour")
+        widgets = {"colour": forms.RadioSelect}
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, label_suffix="", **kwargs)
         zones = sorted(zoneinfo.available_timezones())
         self.fields["time_zone"].choices = [(zone, zone.replace("_", " ")) for zone in zones]
-        countries = sorted(phonenumbers.SUPPORTED_REGIONS)
-        self.fields["default_country"].choices = [
-            (code, f"{code} +{phonenumbers.country_code_for_region(code)}") for code in countries
-        ]
+        self.fields["default_country"].choices = countries()
         if not self.instance.logo:
             del self.fields["without_picture"]
 
     def settings(self) -> dict:
         """What was typed, as the settings' names have it."""
         return {name: self.cleaned_data[name] for name in self.Meta.fields}
+
+
+def countries() -> list[tuple[str, str]]:
+    """Every country with numbers of its own, by name in the reader's language."""
+    language = (get_language() or "en")[:2]
+    named = [
+        (code, f"{country_named(code, language)} +{phonenumbers.country_code_for_region(code)}")
+        for code in phonenumbers.SUPPORTED_REGIONS
+    ]
+    return sorted(named, key=lambda each: _without_accents(each[1]))
+
+
+def country_named(code: str, language: str) -> str:
+    """A country's name; its code where the language has none for it."""
+    names = LOCALE_DATA.get(code, {})
+    name = names.get(language, code)
+    # "*es" means: as in Spanish.
+    return names[name[1:]] if name.startswith("*") else name
+
+
+def _without_accents(text: str) -> str:
+    letters = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
 class HoursForm(forms.Form):
@@ -137,7 +151,8 @@ class HoursForm(forms.Form):
             for number in range(RANGES):
                 for end in ("from", "to"):
                     self.fields[f"day{day}_{number}_{end}"] = forms.TimeField(
-                        required=False, widget=forms.TimeInput("%H:%M", attrs={"type": "time"})
+                        required=False,
+                        widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
                     )
 
     @staticmethod

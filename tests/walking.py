@@ -94,7 +94,6 @@ FIELDS: dict[str, str | None] = {
     "language": None,
     "opening_hours": None,
     "picture": None,
-    "retention_days": None,
     "time_zone": None,
     "without_picture": None,
     "act": None,

@@ -30,8 +30,7 @@ def _day() -> serializers.ListField:
 
 
 class SettingsOut(serializers.ModelSerializer):
-    """What the owners decided. `opening_hours` are seven days from Monday, each with its ranges;
-    `retention_days` is null where everything is kept."""
+    """What the owners decided. `opening_hours` are seven days from Monday, each with its ranges."""
 
     opening_hours = serializers.ListField(child=_day())
     holidays = Holiday(many=True)
@@ -41,7 +40,7 @@ class SettingsOut(serializers.ModelSerializer):
         model = Tenant
         fields = (
             "name", "language", "time_zone", "default_country", "colour", "logo", "opening_hours",
-            "holidays", "retention_days", "agents_see_all", "requires_mfa",
+            "holidays", "agents_see_all", "requires_mfa",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -62,7 +61,6 @@ class SettingsChange(serializers.Serializer):
     colour = serializers.ChoiceField(Tenant.Colour.choices, required=False, allow_blank=True)
     opening_hours = serializers.ListField(child=_day(), required=False, min_length=7, max_length=7)
     holidays = Holiday(many=True, required=False)
-    retention_days = serializers.IntegerField(required=False, allow_null=True)
     agents_see_all = serializers.BooleanField(required=False)
 
 

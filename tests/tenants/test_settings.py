@@ -21,7 +21,6 @@ NAMED = {
     "time_zone": "Africa/Dakar",
     "default_country": "SN",
     "colour": "indigo",
-    "retention_days": "",
 }
 
 
@@ -53,12 +52,7 @@ def test_organisation_is_kept_recorded_and_the_other_one_untouched(browser, tena
     answer = browser.post("/settings/", NAMED)
 
     kept = settings_of(tenant)
-    assert (answer.status_code, kept.name, kept.default_country, kept.retention_days) == (
-        302,
-        "Maison Awa",
-        "SN",
-        None,
-    )
+    assert (answer.status_code, kept.name, kept.default_country) == (302, "Maison Awa", "SN")
     with context.entered(tenant):
         entry = AuditEntry.objects.latest("id")
     assert (entry.act, entry.after["name"], "language" in entry.after) == (
@@ -209,7 +203,6 @@ def test_settings_are_read_and_changed_in_the_api(browser, tenant, assistant, cl
         {
             "opening_hours": week,
             "holidays": [{"day": "12-25", "name": "Noël"}],
-            "retention_days": 90,
         },
         content_type="application/json",
     )
@@ -221,11 +214,7 @@ def test_settings_are_read_and_changed_in_the_api(browser, tenant, assistant, cl
 
     assert changed.status_code == 200, changed.content
     assert read["opening_hours"] == week
-    assert (read["holidays"], read["retention_days"], read["logo"]) == (
-        [{"day": "12-25", "name": "Noël"}],
-        90,
-        None,
-    )
+    assert (read["holidays"], read["logo"]) == ([{"day": "12-25", "name": "Noël"}], None)
     assert refused.json()["error"]["field"] == "time_zone"
     body = {"name": "Mine"}
     assert (
