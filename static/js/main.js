@@ -22,6 +22,7 @@ dialogs.begin();
 panel.begin();
 keys.begin();
 menus();
+document.querySelector(".subjects [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 document.addEventListener("unread", (event) => showUnread(event.detail));
 document.addEventListener("titled", (event) => {
   name = event.detail;
