@@ -94,8 +94,9 @@ class Holidays:
     def __init__(self, told: Iterable[Mapping[str, str]]) -> None:
         self._days = frozenset(each["day"] for each in told)
 
-    def __contains__(self, day: date) -> bool:
-        return day.isoformat() in self._days or day.isoformat()[5:] in self._days
+    def __contains__(self, day: object) -> bool:
+        whole = str(day)
+        return whole in self._days or whole[5:] in self._days
 
 
 def _time(text: str, *, ends: bool = False) -> time:
