@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tenants', '0004_tenant_requires_mfa'),
+        ('tenants', '0005_post'),
     ]
 
     operations = [
