@@ -54,6 +54,7 @@ PK_AFTER = {
     "follow-ups": "follow_up",
     "merges": "merge",
     "files": "file",
+    "notes": "team_note",
     "team": "user",
     "sessions": "known_session",
     "invitations": "invitation",
@@ -97,10 +98,12 @@ FIELDS: dict[str, str | None] = {
     "time_zone": None,
     "without_picture": None,
     "act": None,
+    "action": None,
     "assignee": "user",
     "before": None,
     "channel": None,
     "code": None,
+    "conversations": "conversation",
     "createLead": None,
     "direction": None,
     "due_at": None,
@@ -114,6 +117,7 @@ FIELDS: dict[str, str | None] = {
     "messageSnippet": None,
     "meta": None,
     "name": None,
+    "named": "user",
     "note": None,
     "outcome": None,
     "other": "lead",
@@ -137,6 +141,10 @@ FIELDS: dict[str, str | None] = {
     "text": None,
     # An address in the API; on the page that assigns, a colleague's id.
     "to": "user",
+    "told_by_sound": None,
+    "told_in_words": None,
+    "told_of": None,
+    "told_on_desktop": None,
     "type": None,
     "until": None,
     "until_reply": None,
@@ -147,6 +155,7 @@ FIELDS: dict[str, str | None] = {
 # Fields that a body needs beside the one that names something.
 _CONTACT = {"channel": "call", "direction": "out", "status": "replied"}
 COMPANIONS = {
+    "conversations": {"action": "close"},
     "externalId": _CONTACT,
     "instance": {"to": "+221709999999"},
     "leadId": _CONTACT,
@@ -460,6 +469,8 @@ def _query(actor: Actor) -> dict[str, Any]:
     return {
         **named,
         "conversation": actor.ids["conversation"],
+        "message": actor.ids["message"],
+        "note": actor.ids["team_note"],
         "number": actor.ids["instance"],
         "person": actor.ids["user"],
         "q": "Leak",

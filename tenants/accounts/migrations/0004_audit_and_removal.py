@@ -20,7 +20,7 @@ DROP RULE audit_never_removed ON accounts_auditentry;
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0002_team_and_sessions'),
+        ('accounts', '0003_told_of'),
     ]
 
     operations = [
