@@ -80,6 +80,16 @@ def connect_instance(
     return instance
 
 
+def require_possible(provider_slug: str, *, address: str, values: Mapping[str, str]) -> str:
+    """The address as it is stored, or the `OnboardingError` that connecting a new instance would
+    raise for what was written; changes nothing and asks nobody."""
+    adapter = _adapter(provider_slug)
+    address = _checked_address(adapter, address, values)
+    given = {name: _checked_value(adapter, name, value) for name, value in values.items()}
+    _fill(ProviderInstance(provider=adapter.slug, address=address), adapter, given)
+    return address
+
+
 def webhook_url(instance: ProviderInstance) -> str:
     """The main address the provider must post to; "" where it posts nothing."""
     return webhook_url_of(instance.tenant, instance.provider)

@@ -52,6 +52,10 @@ ACTS: dict[str, Any] = {
     "lead.parted": _("Merge undone"),
     "tenant.created": _("Vendor created"),
     "tenant.changed": _("Vendor changed"),
+    "tenant.owner_invited": _("Owner invited"),
+    "tenant.renamed": _("Vendor renamed"),
+    "tenant.resumed": _("Vendor opened again"),
+    "tenant.suspended": _("Vendor suspended"),
     "tenant.deleted": _("Vendor deleted"),
     "tenant.second_step_required": _("Second step required or not"),
 }

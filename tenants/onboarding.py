@@ -44,8 +44,6 @@ class NotFullyDeleted(Exception):
 class _Facts:
     slug: str
     name: str
-    owner_email: str
-    owner_password: str
     country: str
     time_zone: str
     language: str
@@ -66,27 +64,74 @@ def create_tenant(
 
     Never call it inside `atomic`: the owner is made in the new schema.
     """
-    facts = _checked(
-        _Facts(
-            slug=slug.strip(),
-            name=name.strip(),
-            owner_email=owner_email.strip().lower(),
-            owner_password=owner_password,
-            country=country.strip().upper() or settings.DEFAULT_COUNTRY,
-            time_zone=time_zone.strip() or settings.DEFAULT_TIME_ZONE,
-            language=language.strip().lower() or settings.LANGUAGE_CODE,
-        )
-    )
+    facts = _checked(slug, name, country, time_zone, language)
+    owner_email = owner_email.strip().lower()
+    _check_owner(owner_email, owner_password)
     with context.entered_public():
-        tenant = _make(facts, by)
+        tenant = _make(facts, by, owner_email)
     try:
         with context.entered(tenant):
-            User.objects.create_user(facts.owner_email, facts.owner_password, role=Role.OWNER)
+            User.objects.create_user(owner_email, owner_password, role=Role.OWNER)
     except BaseException:
         delete_tenant(tenant)
         raise
     directory.changed()
     return tenant
+
+
+def create_tenant_to_join(
+    slug: str,
+    *,
+    name: str,
+    country: str = "",
+    time_zone: str = "",
+    language: str = "",
+    by: User | None = None,
+) -> Tenant:
+    """A new tenant that nobody is in yet: invite its owner. Refusals as with `create_tenant`."""
+    facts = _checked(slug, name, country, time_zone, language)
+    with context.entered_public():
+        tenant = _make(facts, by)
+    directory.changed()
+    return tenant
+
+
+def require_possible(
+    slug: str, *, name: str, country: str = "", time_zone: str = "", language: str = ""
+) -> None:
+    """`OnboardingError` where a tenant like this could not be made now; makes nothing."""
+    facts = _checked(slug, name, country, time_zone, language)
+    with context.entered_public():
+        _require_free_slug(facts.slug)
+        _free_host_label(facts.slug)
+
+
+def rename_tenant(tenant: Tenant, slug: str, *, by: User | None = None) -> Tenant:
+    """Give a tenant another slug, or `OnboardingError`.
+
+    The former one leads to it for good, so that addresses pasted at providers go on working. Its
+    host stays as well: people's passkeys are bound to it.
+    """
+    slug = slug.strip()
+    _check_slug(slug)
+    with context.entered_public():
+        with transaction.atomic():
+            _lock_names()
+            found = Tenant.objects.select_for_update().get(number=tenant.number)
+            former = found.slug
+            if slug == former:
+                return found
+            _require_free_slug(slug, besides=found)
+            SlugAlias.objects.filter(tenant=found, slug__iexact=slug).delete()
+            if slug.lower() != former.lower():
+                SlugAlias.objects.create(slug=former, tenant=found)
+            found.slug = slug
+            found.save(update_fields=["slug"])
+            names = {"before": {"slug": former}, "after": {"slug": slug}}
+            audit.record("tenant.renamed", by=by, subject=found, tenant=found, **names)
+            directory.changed()
+    directory.forget()
+    return found
 
 
 def delete_tenant(tenant: Tenant, *, by: User | None = None) -> None:
@@ -135,12 +180,15 @@ def home_url(tenant: Tenant) -> str:
     return f"{settings.PUBLIC_SCHEME}://{host}"
 
 
-def _checked(facts: _Facts) -> _Facts:
-    if not SLUG.match(facts.slug):
-        raise OnboardingError(
-            "slug",
-            _("Use 1 to 63 letters, digits, hyphens or underscores; begin with a letter or digit."),
-        )
+def _checked(slug: str, name: str, country: str, time_zone: str, language: str) -> _Facts:
+    facts = _Facts(
+        slug=slug.strip(),
+        name=name.strip(),
+        country=country.strip().upper() or settings.DEFAULT_COUNTRY,
+        time_zone=time_zone.strip() or settings.DEFAULT_TIME_ZONE,
+        language=language.strip().lower() or settings.LANGUAGE_CODE,
+    )
+    _check_slug(facts.slug)
     if not 1 <= len(facts.name) <= LONGEST_NAME or "\0" in facts.name:
         raise OnboardingError("name", _("Give a name of 1 to 200 characters."))
     if facts.country not in phonenumbers.SUPPORTED_REGIONS:
@@ -149,28 +197,41 @@ def _checked(facts: _Facts) -> _Facts:
         raise OnboardingError("time_zone", _("Give a time zone such as Europe/Paris."))
     if facts.language not in dict(settings.LANGUAGES):
         raise OnboardingError("language", _("Choose one of: fr, en."))
-    _check_owner(facts)
     return facts
 
 
-def _check_owner(facts: _Facts) -> None:
+def _check_slug(slug: str) -> None:
+    if not SLUG.match(slug):
+        raise OnboardingError(
+            "slug",
+            _("Use 1 to 63 letters, digits, hyphens or underscores; begin with a letter or digit."),
+        )
+    if host_label(slug) in {"", *RESERVED_HOST_LABELS}:
+        raise OnboardingError("slug", _("This name is reserved: choose another slug."))
+
+
+def _check_owner(email: str, password: str) -> None:
+    check_owner_email(email)
     try:
-        validate_email(facts.owner_email)
-    except ValidationError as exc:
-        raise OnboardingError("owner_email", exc.messages[0]) from exc
-    if len(facts.owner_email) > (User._meta.get_field("email").max_length or 0):
-        raise OnboardingError("owner_email", _("This address is too long."))
-    try:
-        validate_password(facts.owner_password, User(email=facts.owner_email))
+        validate_password(password, User(email=email))
     except ValidationError as exc:
         raise OnboardingError("owner_password", " ".join(exc.messages)) from exc
 
 
-def _make(facts: _Facts, by: User | None) -> Tenant:
+def check_owner_email(email: str) -> None:
+    """`OnboardingError` where nobody can sign in with this address."""
+    try:
+        validate_email(email)
+    except ValidationError as exc:
+        raise OnboardingError("owner_email", exc.messages[0]) from exc
+    if len(email) > (User._meta.get_field("email").max_length or 0):
+        raise OnboardingError("owner_email", _("This address is too long."))
+
+
+def _make(facts: _Facts, by: User | None, owner_email: str = "") -> Tenant:
     """The row and the schema, in one transaction."""
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_NAMES_LOCK])
+        _lock_names()
         _require_free_slug(facts.slug)
         number = _next_number()
         tenant = Tenant(
@@ -190,22 +251,28 @@ def _make(facts: _Facts, by: User | None) -> Tenant:
             by=by,
             subject=tenant,
             tenant=tenant,
-            after={"slug": facts.slug, "name": facts.name, "owner": facts.owner_email},
+            after={"slug": facts.slug, "name": facts.name, "owner": owner_email},
         )
     return tenant
 
 
-def _require_free_slug(slug: str) -> None:
-    taken = Tenant.objects.filter(slug__iexact=slug).exists()
-    if taken or SlugAlias.objects.filter(slug__iexact=slug).exists():
+def _lock_names() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_NAMES_LOCK])
+
+
+def _require_free_slug(slug: str, besides: Tenant | None = None) -> None:
+    """`besides` is the tenant that may have, or once have had, this slug itself."""
+    own = besides.number if besides else 0
+    taken = Tenant.objects.filter(slug__iexact=slug).exclude(number=own).exists()
+    former = SlugAlias.objects.filter(slug__iexact=slug).exclude(tenant_id=own)
+    if taken or former.exists():
         raise OnboardingError("slug", _("Another vendor has this slug, or once had it."))
 
 
 def _free_host_label(slug: str) -> str:
     """The label the slug asks for, with a number behind it where that is another tenant's."""
     wanted = host_label(slug)
-    if not wanted or wanted in RESERVED_HOST_LABELS:
-        raise OnboardingError("slug", _("This name is reserved: choose another slug."))
     label, position = wanted, 1
     while Tenant.objects.filter(host_label=label).exists():
         position += 1
