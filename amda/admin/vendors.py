@@ -159,7 +159,8 @@ class VendorAdmin(ModelAdmin):
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         if not self.has_change_permission(request, tenant):
             raise PermissionDenied
-        form = act.form(request.POST or None, tenant=tenant)
+        given = request.POST if request.method == "POST" else None
+        form = act.form(given, tenant=tenant)
         if request.method == "POST" and form.is_valid():
             told = act.done(form, tenant, request.user)
             if told:
