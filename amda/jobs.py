@@ -39,6 +39,8 @@ def on_app_ready(app: Any) -> None:
     app.task(name="amda.sweep_alerts", queue="default")(alerts.sweep_alerts)
     sweep = app.task(name="amda.sweep_every_tenant", queue="default", queueing_lock="sweep")
     app.periodic(cron="* * * * *")(sweep(alerts.sweep_every_tenant))
+    refresh = app.task(name="amda.refresh_standings", queue="default", queueing_lock="refresh")
+    app.periodic(cron="23 3 * * *")(refresh(alerts.refresh_every_tenant))
     forget_old = app.task(name="amda.forget_old", queue="default", queueing_lock="forget_old")
     app.periodic(cron="17 * * * *")(forget_old(tasks.forget_old))
     app.task(name="amda.apply_billing", queue="default", retry=again)(billing_tasks.apply_billing)
