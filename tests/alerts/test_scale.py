@@ -64,7 +64,7 @@ def test_indexes_serve_the_lists_at_a_hundred_thousand_leads(many, owner):
     active = queries.active(owner, Wanted(), MONDAY)
 
     assert "alert_active" in _plan(active[:101])
-    assert "activity_by_lead" in _plan_of(lambda: timeline(lead))
+    assert "activity_by_lead" in _plan_of(lambda: timeline(owner, lead))
     assert "alert_by_lead" in _plan(Alert.objects.filter(lead=lead).order_by("-opened_at")[:30])
     lately = "SELECT * FROM messaging_activity ORDER BY created_at DESC, id DESC LIMIT 10"
     assert "activity_created" in _explained(lately, ())
