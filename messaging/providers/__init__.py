@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 REGISTRY = {
     "wasender": "messaging.providers.wasender:Wasender",
     "greenapi": "messaging.providers.greenapi:GreenApi",
+    "unipile": "messaging.providers.unipile:Unipile",
     "twilio": "messaging.providers.twilio:Twilio",
 }
 

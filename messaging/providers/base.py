@@ -7,6 +7,7 @@ each, without retry or sleep. An adapter knows `messaging.events` and nothing el
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import IO, Any, ClassVar
 
@@ -46,6 +47,7 @@ class Feature(StrEnum):
     READ_RECEIPTS = "read_receipts"
     ECHO = "echo"
     QR_LOGIN = "qr_login"
+    HOSTED_LOGIN = "hosted_login"
     STORIES = "stories"
     SETS_WEBHOOK = "sets_webhook"
     CONNECTS = "connects"
@@ -503,6 +505,11 @@ class Provider:
         """The code to scan now, as its text or as a picture in a `data:` URL; it changes every few
         seconds (`QR_LOGIN`)."""
         raise self._unsupported(Feature.QR_LOGIN)
+
+    def login_link(self, via: Via, *, back_url: str, until: datetime) -> str:
+        """A page of the provider's where a person links the phone, valid until then; it leads
+        back to `back_url` (`HOSTED_LOGIN`)."""
+        raise self._unsupported(Feature.HOSTED_LOGIN)
 
     def read_webhook(self, via: Via) -> WebhookState:
         """Where the provider posts now (`SETS_WEBHOOK`)."""
