@@ -415,7 +415,8 @@ class Provider:
         raise NotImplementedError
 
     def verify(self, hook: Hook, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """The candidates whose secret signed this post; `BadSignature` when none did."""
+        """The candidates whose secret signed this post; `BadSignature` when none did. A provider
+        whose posts name an account gives back those it is about, which may be none of them."""
         raise NotImplementedError
 
     def answer(self, hook: Hook) -> Answer:
