@@ -4,6 +4,7 @@ from django.conf import settings
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import get_language_info
 
+from tenants.accounts import second_step
 from tenants.permissions import Action, may
 
 LIVE_PATH = "/ws/live/"
@@ -18,6 +19,7 @@ def product(request) -> dict:
             "languages": _languages(),
             "live_path": LIVE_PATH,
             "may": SimpleLazyObject(lambda: _rights(getattr(request, "user", None))),
+            "lacks_second_step": SimpleLazyObject(lambda: _lacks_second_step(request)),
             "unread": SimpleLazyObject(lambda: _unread(request)),
         }
     }
@@ -32,6 +34,10 @@ def _languages() -> list[tuple[str, str]]:
 def _rights(user) -> dict[str, bool]:
     """Every action by its name, and whether this person's role allows it."""
     return {str(action): may(user, action) for action in Action}
+
+
+def _lacks_second_step(request) -> bool:
+    return second_step.is_lacking(request.user, request.tenant)
 
 
 def _unread(request) -> int:

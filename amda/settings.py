@@ -138,6 +138,7 @@ SHARED_APPS = [
     "django.contrib.admin",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "procrastinate.contrib.django",
     "channels",
     "django_htmx",
@@ -150,6 +151,7 @@ TENANT_APPS = [
     "tenants.accounts",
     "django.contrib.sessions",
     "allauth.account",
+    "allauth.mfa",
     "messaging",
 ]
 INSTALLED_APPS = [*SHARED_APPS, *(app for app in TENANT_APPS if app not in SHARED_APPS)]
@@ -175,6 +177,7 @@ MIDDLEWARE = [
     "tenants.accounts.middleware.bind_session",
     "django.middleware.locale.LocaleMiddleware",
     "tenants.accounts.middleware.speak_users_language",
+    "tenants.accounts.middleware.lead_to_second_step",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -233,6 +236,20 @@ ACCOUNT_RATE_LIMITS = {
     "login_failed": _read(env.str, "LOGIN_FAILED_LIMIT", "10/m/ip,5/5m/key"),
     "reset_password": "20/m/ip,5/m/key",
 }
+MFA_ADAPTER = "tenants.accounts.second_step.SecondStepAdapter"
+MFA_FORMS = {
+    "authenticate": "tenants.accounts.forms.SecondStepForm",
+    "reauthenticate": "tenants.accounts.forms.SecondStepAgainForm",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+# One step either way for a phone whose clock is a little off.
+MFA_TOTP_TOLERANCE = 1
+# Nobody signs up by themselves: every address was invited, or given by staff.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEBUG
+STAFF_REQUIRE_MFA = _read(_yes_or_no, "STAFF_REQUIRE_MFA", not DEBUG)
+INVITATION_DAYS = _in_range("INVITATION_DAYS", _read(env.int, "INVITATION_DAYS", 7), 1, 30)
 SESSION_COOKIE_NAME = "amda_session"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_COOKIE_HTTPONLY = True
@@ -435,6 +452,9 @@ UNFOLD = {
     "SITE_TITLE": "AMDA",
     "SITE_HEADER": "AMDA",
     "SITE_URL": None,
+    "ACCOUNT": {
+        "navigation": [{"title": _("Your account"), "link": reverse_lazy("account_home")}],
+    },
     "COLORS": {
         "primary": {
             "50": "236 250 245",

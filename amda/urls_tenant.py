@@ -8,6 +8,7 @@ from messaging.views import files
 urlpatterns = [
     path("files/content/<str:token>/", files.content, name="file-content"),
     path("accounts/", include("tenants.accounts.urls")),
+    path("team/", include("tenants.accounts.team_urls")),
     path("api/", include("amda.urls_api")),
     path("language/", language.change, name="set_language"),
     path("", include("messaging.urls")),

@@ -63,10 +63,20 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         """Something may have been missed: the page fetches again what it shows."""
         await self.send_json({"type": "resync"})
 
-    async def _leave_when_unwelcome(self) -> None:
+    async def sign_ins_ended(self, event: dict) -> None:
+        """Some sign-ins of a person ended: if it is this one's person, look again at once."""
+        if event.get("user") == self.scope["user"].pk:
+            await self._leave_if_unwelcome()
+
+    async def _leave_if_unwelcome(self) -> bool:
         still_welcome = self.scope.get("still_welcome")
-        while still_welcome is not None:
+        if still_welcome is None or await still_welcome():
+            return False
+        await self.close(NO_LONGER_WELCOME)
+        return True
+
+    async def _leave_when_unwelcome(self) -> None:
+        while True:
             await asyncio.sleep(RECHECK_SECONDS)
-            if not await still_welcome():
-                await self.close(NO_LONGER_WELCOME)
+            if await self._leave_if_unwelcome():
                 return

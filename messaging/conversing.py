@@ -39,6 +39,8 @@ def reopen(conversation: Conversation, *, by) -> Conversation:
 
 def mark_read(conversation: Conversation) -> None:
     """Nothing here is unread any more."""
+    if not conversation.unread_count:
+        return
     changed = Conversation.objects.filter(pk=conversation.pk, unread_count__gt=0).update(
         unread_count=0
     )

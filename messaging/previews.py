@@ -5,6 +5,8 @@ from typing import Any
 from messaging.models import Conversation, Message
 
 SNIPPET = 200
+# The kind of what was withdrawn: what it was is gone, too.
+DELETED = "deleted"
 
 
 def of(message: Message) -> dict[str, Any]:
@@ -13,6 +15,7 @@ def of(message: Message) -> dict[str, Any]:
         "last_message_at": message.sent_at,
         "last_message_id": message.pk,
         "last_message_snippet": message.text[:SNIPPET],
+        "last_message_kind": DELETED if message.deleted_at else message.kind,
         "last_message_direction": message.direction,
         "last_message_status": message.status,
     }
@@ -24,6 +27,7 @@ def of_nothing() -> dict[str, Any]:
         "last_message_at": None,
         "last_message_id": None,
         "last_message_snippet": "",
+        "last_message_kind": "",
         "last_message_direction": "",
         "last_message_status": "",
     }

@@ -7,9 +7,13 @@ from typing import Any
 
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
+from messaging.filters import NO_FILTERS, Filters
 from messaging.models import Conversation, Lead, LeadIdentity, Message, MessageFile
 
 PAGE = 30
+# Around a message that was jumped to: as much before it as after it.
+AROUND = 15
+LARGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Cursor:
         """The cursor in an address, or ValueError."""
         at, _, identity = text.partition("~")
         moment = datetime.fromisoformat(at.replace(" ", "+"))
-        if moment.tzinfo is None or not identity.isdecimal():
+        if moment.tzinfo is None or not identity.isdecimal() or int(identity) > LARGEST_ID:
             raise ValueError(text)
         return cls(moment, int(identity))
 
@@ -40,12 +44,19 @@ class Page:
     next: Cursor | int | None
 
 
-VIEWS = ("mine", "unassigned", "all", "closed")
+@dataclass(frozen=True)
+class Stretch:
+    """Some messages of a conversation, newest first, and the cursors of what lies on both sides."""
+
+    rows: Sequence[Message]
+    older: Cursor | None
+    newer: Cursor | None = None
 
 
 def visible_conversations(user) -> QuerySet[Conversation]:
     """The conversations this person may see."""
-    return Conversation.objects.filter(folded_into=None).select_related("lead", "assignee")
+    rows = Conversation.objects.filter(folded_into=None).select_related("lead", "assignee")
+    return rows.defer("lead__words")
 
 
 def conversation_of(user, pk: int) -> Conversation | None:
@@ -65,31 +76,83 @@ def conversation_of(user, pk: int) -> Conversation | None:
     return found
 
 
-def conversations(user, view: str = "all", after: Cursor | None = None, size: int = PAGE) -> Page:
-    """A page of the inbox: one of VIEWS, newest first."""
-    state = Conversation.State.CLOSED if view == "closed" else Conversation.State.OPEN
-    rows = visible_conversations(user).filter(state=state, last_message_at__isnull=False)
-    if view == "mine":
+def matching(user, filters: Filters, *, closed_too: bool = False) -> QuerySet[Conversation]:
+    """The conversations this person may see that fit the filters, in no order."""
+    rows = visible_conversations(user)
+    if filters.view == "closed":
+        rows = rows.filter(state=Conversation.State.CLOSED)
+    elif not closed_too:
+        rows = rows.filter(state=Conversation.State.OPEN)
+    if filters.view == "mine":
         rows = rows.filter(assignee=user)
-    if view == "unassigned":
+    if filters.view == "unassigned":
         rows = rows.filter(assignee=None)
-    return _page(rows, "last_message_at", after, size)
+    if filters.number:
+        rows = rows.filter(instance_id=filters.number)
+    if filters.person:
+        rows = rows.filter(assignee=filters.person)
+    if filters.unread:
+        rows = rows.filter(unread_count__gt=0)
+    return rows
+
+
+def conversations(
+    user, filters: Filters = NO_FILTERS, after: Cursor | None = None, size: int = PAGE
+) -> Page:
+    """A page of the inbox, newest first."""
+    rows = matching(user, filters).filter(last_message_at__isnull=False)
+    return Page(*_page(rows, "last_message_at", after, size))
 
 
 def messages(conversation: Conversation, before: Cursor | None = None, size: int = PAGE) -> Page:
     """A page of a conversation, newest first; `before` goes back in time."""
-    rows = conversation.messages.select_related("by").prefetch_related("files")
-    return _page(rows, "sent_at", before, size)
+    return Page(*_page(_messages(conversation), "sent_at", before, size))
 
 
-def leads(after: int | None = None, size: int = PAGE, text: str = "") -> Page:
+def newest(conversation: Conversation, before: Cursor | None = None, size: int = PAGE) -> Stretch:
+    """The end of a conversation, or what stands before a cursor."""
+    return Stretch(*_page(_messages(conversation), "sent_at", before, size))
+
+
+def newer(conversation: Conversation, after: Cursor, size: int = PAGE) -> Stretch:
+    """What follows a cursor."""
+    rows = _messages(conversation).order_by("sent_at", "id").filter(_beyond("sent_at", after, "gt"))
+    found = list(rows[: size + 1])
+    end = place_of(found[size - 1]) if len(found) > size else None
+    return Stretch(found[:size][::-1], older=None, newer=end)
+
+
+def around(conversation: Conversation, place: Cursor, size: int = AROUND) -> Stretch:
+    """What stands on both sides of a place; the message at the place is on the older side."""
+    just_after = Cursor(place.at, place.id + 1)
+    before = newest(conversation, just_after, size)
+    after = newer(conversation, place, size)
+    return Stretch([*after.rows, *before.rows], older=before.older, newer=after.newer)
+
+
+def first_unread(conversation: Conversation, known: Sequence[Message]) -> Message | None:
+    """The oldest of the unread messages; looked up only where it is not among the known ones."""
+    unread = conversation.unread_count
+    if not unread:
+        return None
+    received = [each for each in known if each.direction == Message.Direction.IN]
+    if len(received) >= unread:
+        return received[unread - 1]
+    rows = conversation.messages.filter(direction=Message.Direction.IN)
+    return rows.order_by("-sent_at", "-id")[unread - 1 : unread].first()
+
+
+def place_of(message: Message) -> Cursor:
+    """Where a message stands in its conversation."""
+    return Cursor(message.sent_at, message.pk)
+
+
+def leads(after: int | None = None, size: int = PAGE, among: QuerySet | None = None) -> Page:
     """A page of leads, newest first; `after` is the last id seen."""
     rows = Lead.objects.filter(merged_into=None).select_related("owner")
     rows = rows.prefetch_related("identities").order_by("-id")
-    if text:
-        rows = rows.filter(
-            Q(name__icontains=text) | Q(identities__value__icontains=text)
-        ).distinct()
+    if among is not None:
+        rows = rows.filter(pk__in=among)
     if after is not None:
         rows = rows.filter(id__lt=after)
     found = list(rows[: size + 1])
@@ -99,16 +162,6 @@ def leads(after: int | None = None, size: int = PAGE, text: str = "") -> Page:
 def has_unread(user) -> bool:
     """Whether anything open is unread; cheap enough for every page."""
     return visible_conversations(user).filter(state="open", unread_count__gt=0).exists()
-
-
-def _page(rows: QuerySet, time: str, cursor: Cursor | None, size: int) -> Page:
-    rows = rows.order_by(F(time).desc(), F("id").desc())
-    if cursor:
-        at_or_before = Q(**{f"{time}__lt": cursor.at}) | Q(**{time: cursor.at, "id__lt": cursor.id})
-        rows = rows.filter(Q(**{f"{time}__lte": cursor.at}) & at_or_before)
-    found = list(rows[: size + 1])
-    last = found[size - 1] if len(found) > size else None
-    return Page(found[:size], Cursor(getattr(last, time), last.pk) if last else None)
 
 
 def message_of(user, pk: int) -> Message | None:
@@ -132,3 +185,26 @@ def outgoing_file(pk: int) -> MessageFile | None:
     """A file of a message that we send, or None."""
     sent = MessageFile.objects.filter(message__direction="out", message__deleted_at=None)
     return sent.filter(pk=pk).first()
+
+
+def _messages(conversation: Conversation) -> QuerySet[Message]:
+    return conversation.messages.select_related("by").prefetch_related("files")
+
+
+def _page(
+    rows: QuerySet, time: str, cursor: Cursor | None, size: int
+) -> tuple[list[Any], Cursor | None]:
+    rows = rows.order_by(F(time).desc(), F("id").desc())
+    if cursor:
+        rows = rows.filter(_beyond(time, cursor, "lt"))
+    found = list(rows[: size + 1])
+    last = found[size - 1] if len(found) > size else None
+    return found[:size], Cursor(getattr(last, time), last.pk) if last else None
+
+
+def _beyond(time: str, cursor: Cursor, way: str) -> Q:
+    """On one side of a cursor: "lt" or "gt". The first condition is for the index."""
+    beyond = Q(**{f"{time}__{way}": cursor.at})
+    return Q(**{f"{time}__{way}e": cursor.at}) & (
+        beyond | Q(**{time: cursor.at, f"id__{way}": cursor.id})
+    )

@@ -9,6 +9,7 @@ app_name = "messaging"
 urlpatterns = [
     path("", inbox.inbox, name="inbox"),
     path("inbox/rows/", inbox.rows, name="rows"),
+    path("inbox/filter/", inbox.filtering, name="filter"),
     path("inbox/<int:pk>/", inbox.conversation, name="conversation"),
     path("inbox/<int:pk>/pane/", inbox.pane, name="pane"),
     path("inbox/<int:pk>/head/", inbox.head, name="head"),

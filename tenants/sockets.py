@@ -7,13 +7,12 @@ from urllib.parse import urlsplit
 
 from channels.db import database_sync_to_async
 from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-from django.utils.crypto import constant_time_compare
+from django.contrib.auth import SESSION_KEY
 
 from tenants import directory
+from tenants.accounts import second_step, sessions
 from tenants.accounts.models import User
-from tenants.accounts.sessions import is_bound_here
-from tenants.context import in_tenant
+from tenants.context import current_number, in_tenant
 
 
 class TenantSocket:
@@ -47,14 +46,11 @@ class TenantSocket:
 def user_of_session(key: str) -> User | None:
     """The active user whose session this is, in the tenant one is in; None for anybody else."""
     session = import_module(settings.SESSION_ENGINE).SessionStore(key)
-    user_id, backend = session.get(SESSION_KEY), session.get(BACKEND_SESSION_KEY)
-    if not user_id or backend not in settings.AUTHENTICATION_BACKENDS:
+    known = sessions.signed_in(session) if SESSION_KEY in session else None
+    if known is None:
         return None
-    user = User.objects.filter(pk=user_id).first()
-    if user is None or not is_bound_here(session, user):
-        return None
-    fits = constant_time_compare(session.get(HASH_SESSION_KEY, ""), user.get_session_auth_hash())
-    return user if fits else None
+    here = directory.tenant_numbered(current_number())
+    return None if second_step.is_lacking(known.user, here) else known.user
 
 
 async def _tenant_of(host: str):

@@ -1,7 +1,19 @@
 """Rows for tests; every value that matters to a test is given by the test."""
 
+import json
 import uuid
 from datetime import UTC, datetime
+
+from allauth.mfa.models import Authenticator
+from cryptography.hazmat.primitives.asymmetric import ec
+from fido2.cose import ES256
+from fido2.utils import websafe_encode
+from fido2.webauthn import (
+    Aaguid,
+    AttestationObject,
+    AttestedCredentialData,
+    AuthenticatorData,
+)
 
 from messaging.models import Conversation, Lead, LeadIdentity, Message
 from tenants.models import ProviderInstance, Tenant
@@ -63,6 +75,7 @@ def make_conversation(
         last_message_at=at,
         last_message_id=message.pk,
         last_message_snippet=text[:200],
+        last_message_kind="text",
         last_message_direction="in",
         last_message_status="received",
         last_received_at=at,
@@ -93,4 +106,29 @@ def make_message(
         sent_at=at,
         received_at=at,
         **{**defaults, **facts},
+    )
+
+
+def make_passkey(user, name: str) -> Authenticator:
+    """A passkey of a person's, as a browser would have registered it."""
+    number = uuid.uuid4().bytes
+    public = ec.generate_private_key(ec.SECP256R1()).public_key()
+    made = AttestedCredentialData.create(Aaguid.NONE, number, ES256.from_cryptography_key(public))
+    flags = AuthenticatorData.FLAG.UP | AuthenticatorData.FLAG.AT
+    known = AuthenticatorData.create(bytes(32), flags, 0, made)
+    about = {"type": "webauthn.create", "challenge": "", "origin": "https://shop.example"}
+    credential = {
+        "id": websafe_encode(number),
+        "rawId": websafe_encode(number),
+        "type": "public-key",
+        "clientExtensionResults": {},
+        "response": {
+            "clientDataJSON": websafe_encode(json.dumps(about).encode()),
+            "attestationObject": websafe_encode(AttestationObject.create("none", known, {})),
+        },
+    }
+    return Authenticator.objects.create(
+        user=user,
+        type=Authenticator.Type.WEBAUTHN,
+        data={"name": name, "credential": credential},
     )

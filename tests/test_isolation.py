@@ -25,11 +25,13 @@ from django.urls import include, path
 from django.utils import timezone
 
 import messaging.forms
-from messaging import realtime
-from messaging.models import Conversation, Lead, Message
+import tenants.accounts.forms
+from messaging import links, realtime
+from messaging.models import Conversation, Lead, Message, MessageFile
 from tenants import context, directory, onboarding
 from tenants import secrets as sealing
-from tenants.accounts.models import Role, User
+from tenants.accounts import invitations, new_email
+from tenants.accounts.models import Invitation, KnownSession, Role, User
 from tenants.api import tokens
 from tenants.models import ProviderInstance, Tenant, WebhookDelivery
 from tests import factories, walking
@@ -58,6 +60,8 @@ EXEMPT = {
     "account_reset_password_done": _open("a sentence, the same for everybody", 200),
     "account_reset_password_from_key": _open("says that the key is not good here", 200),
     "account_reset_password_from_key_done": _open("a sentence, the same for everybody", 200),
+    "account_email_confirm": _open("says that the link is not good here", 410),
+    "join": _open("says that the invitation is not good here", 410),
     "account_logout": _open("asks whoever is there to sign in again", 302),
     "admin:login": _open("leads to signing in", 302),
     "admin:logout": _open("signs nobody out", 302),
@@ -66,6 +70,12 @@ EXEMPT = {
     "api-schema": _open("the API's description, the same for everybody", 200),
     "api-docs": _open("the API's description, the same for everybody", 200),
 }
+
+
+# What is in links, each good for one person or address of one tenant.
+LINKS = ("user_base36", "reset_key", "email_key", "join_key", "file_token")
+# Addresses that hold such links; another tenant's is good nowhere else, whatever the ids.
+HOLD_LINKS = {"account_reset_password_from_key", "account_email_confirm", "join", "file-content"}
 
 
 class World:
@@ -87,7 +97,7 @@ class World:
 
     def rules(self) -> Rules:
         instance = ProviderInstance.objects.of(self.victim).get()
-        team = [address(role, self.victim.slug) for role in ("owner", "admin", "agent")]
+        team = [address(role, self.victim.slug) for role in ("owner", "admin", "agent", "invited")]
         return Rules(
             markers=(*CONTENT, *team, instance.address, instance.reference),
             victim=self.victim,
@@ -163,7 +173,7 @@ class World:
             self._actor("nobody, X-Tenant", TENANT, walking.through_header(self.victim)),
         ]
         # A key that is good here is the victim's own; a stranger brings the one they have.
-        keys = {name: self.own[name] for name in ("user_base36", "reset_key")}
+        keys = {name: self.own[name] for name in LINKS}
         return [replace(each, ids={**self.stolen, **keys}) for each in (*actors, *nobody)]
 
     def strangers_at_the_public_host(self) -> list[Actor]:
@@ -251,8 +261,18 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         message = Message.objects.get()
         # Failed, so that trying it again would change it.
         Message.objects.update(status="failed", direction="out", error_code="rejected")
+        file = MessageFile.objects.create(
+            message=message, kind="document", path="files/leak.pdf", state="stored", size=7
+        )
+        invitation = invitations.invite(address("invited", tenant.slug), Role.AGENT, by=owner)
+        authenticator = factories.make_passkey(owner, f"{name} key")
+        known = KnownSession.objects.create(user=owner, user_agent=f"{name} browser")
     return {
         "app_label": "tenants",
+        "authenticator": authenticator.pk,
+        "file": file.pk,
+        "invitation": invitation.pk,
+        "known_session": known.pk,
         "content_type": ContentType.objects.get_for_model(User).pk,
         "conversation": conversation.pk,
         "delivery": _plant_delivery(tenant, instance),
@@ -282,10 +302,13 @@ def _plant_delivery(tenant: Tenant, instance: ProviderInstance) -> int:
 
 
 def _keys_of(tenant: Tenant) -> dict:
-    """A good password reset link of the tenant's owner, in its two pieces."""
+    """What is in good links of the tenant's."""
     user = user_of(tenant, Role.OWNER)
     with context.entered(tenant):
         return {
+            "email_key": new_email.key_for(user, address("new", tenant.slug)),
+            "join_key": invitations.key_of(Invitation.objects.get()),
+            "file_token": links.signed(MessageFile.objects.get(), user).split("/")[-2],
             "user_base36": user_pk_to_url_str(user),
             "reset_key": default_token_generator.make_token(user),
         }
@@ -344,16 +367,18 @@ def test_walk_with_the_same_ids_reaches_every_object_of_ones_own(make_world):
     world = make_world(ids_coincide=True)
     [session, token, _header] = world.thief_at_home()
     with_id = [
-        each for each in walking.routes(TENANT) if each.parameters and each.name not in EXEMPT
+        each for each in walking.routes(TENANT) if each.parameters and each.name not in HOLD_LINKS
     ]
 
     reading = [each for each in with_id if "GET" in each.methods]
-    walked = walking.walk([session, token], world.rules())
+    read = {each.label: walking.walk_reading(each, world.rules()) for each in (session, token)}
 
     assert [each for each in walking.CONTENT_KINDS if world.own[each] != world.stolen[each]] == []
     for route in reading:
         label = token.label if route.is_api else session.label
-        assert walked.statuses[label, "GET", route.shown] <= {200, 204}, route.shown
+        # A file's address leads on to a link of its reader's own.
+        good = {302} if route.name == "messaging:file" else {200, 204}
+        assert read[label].statuses[label, "GET", route.shown] <= good, route.shown
 
 
 def test_walk_of_staff_at_home_shows_no_content(make_world, client_for):
@@ -371,8 +396,9 @@ def test_walk_of_staff_at_home_shows_no_content(make_world, client_for):
     assert walked.statuses[staff.label, "GET", "/admin/"] == {200}
 
 
-def test_every_field_of_a_form_is_known_to_the_walk():
-    assert walking.untaught_form_fields(messaging.forms) == set()
+@pytest.mark.parametrize("module", [messaging.forms, tenants.accounts.forms])
+def test_every_field_of_a_form_is_known_to_the_walk(module):
+    assert walking.untaught_form_fields(module) == set()
 
 
 def test_every_exemption_names_a_route():

@@ -17,24 +17,27 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from allauth.account.internal.flows.login import record_authentication
 from django import forms
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.regex_helper import normalize
 from drf_spectacular.generators import SchemaGenerator
 
 from tenants import context
-from tenants.accounts.models import User
-from tenants.accounts.sessions import bind
+from tenants.accounts.models import KnownSession, User
+from tenants.accounts.sessions import KNOWN_KEY, VERSION_KEY, bind
 from tenants.models import Tenant
 from tests.conftest import host_of
 
 TENANT, PUBLIC = "tenant", "public"
 URLCONFS = {TENANT: "ROOT_URLCONF", PUBLIC: "PUBLIC_SCHEMA_URLCONF"}
+# The browser of those who walk, by which their sessions are told from the tenants' own.
+WALKERS = "walking"
 ALL_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 SIGN_IN = ("/accounts/login/", "/admin/login/")
 
@@ -44,13 +47,21 @@ PK_AFTER = {
     "conversations": "conversation",
     "messages": "message",
     "leads": "lead",
+    "files": "file",
+    "team": "user",
+    "sessions": "known_session",
+    "invitations": "invitation",
+    "keys": "authenticator",
 }
+# What `<…:key>` after this piece of an address is good for.
+KEY_AFTER = {"email": "email_key", "join": "join_key"}
 # What both tenants have under the same ids where ids coincide.
 CONTENT_KINDS = ("conversation", "lead", "message", "user")
 # What a parameter is, where its name says it.
 PARAMETERS = {
     "uidb36": "user_base36",
     "key": "reset_key",
+    "token": "file_token",
     "app_label": "app_label",
     "content_type_id": "content_type",
     "url": "nowhere",
@@ -67,7 +78,9 @@ OBJECTS = {
 # What a field of a body names; None for one that names nothing of anybody.
 FIELDS: dict[str, str | None] = {
     "assignee": "user",
+    "code": None,
     "email": None,
+    "file": "file",
     "instance": "instance",
     "lead": "lead",
     "name": None,
@@ -78,6 +91,7 @@ FIELDS: dict[str, str | None] = {
     "reference": "reference",
     "refresh": None,
     "reply_to": "external_id",
+    "role": None,
     "state": None,
     "subject": None,
     "text": None,
@@ -268,10 +282,11 @@ def _normalized(pattern: str) -> list[tuple[str, list[str]]]:
 
 
 def _kind(name: str, template: str, callback: Any, shown: str) -> str:
-    if name == "pk":
-        before = template.partition("%(pk)s")[0].rstrip("/").rpartition("/")[2]
-        if before in PK_AFTER:
-            return PK_AFTER[before]
+    before = template.partition(f"%({name})s")[0].rstrip("/").rpartition("/")[2]
+    if name == "pk" and before in PK_AFTER:
+        return PK_AFTER[before]
+    if name == "key" and before in KEY_AFTER:
+        return KEY_AFTER[before]
     if name == "object_id":
         admin = getattr(callback, "model_admin", None)
         if admin is not None and admin.model._meta.label_lower in OBJECTS:
@@ -371,7 +386,14 @@ def _knock(walked: Walk, actor: Actor, route: Route) -> None:
 
 def _query(actor: Actor) -> dict[str, Any]:
     named = {name: actor.ids[kind] for name, kind in FIELDS.items() if kind}
-    return {**named, "conversation": actor.ids["conversation"], "q": "Leak", "view": "all"}
+    return {
+        **named,
+        "conversation": actor.ids["conversation"],
+        "number": actor.ids["instance"],
+        "person": actor.ids["user"],
+        "q": "Leak",
+        "view": "all",
+    }
 
 
 def _bodies(route: Route, actor: Actor, method: str) -> Iterator[tuple[dict, set[str]]]:
@@ -511,7 +533,7 @@ def _leads_to_sign_in(response, address: str) -> bool:
 class Eye:
     """Looks at all that a tenant has: rows and a hash of their content, table by table.
 
-    Sessions are left out: a visitor's own session is kept at the host it visits.
+    A visitor's own session is left out: it is kept at the host it visits.
     """
 
     tenant: Tenant
@@ -539,7 +561,7 @@ class Eye:
         parts = [
             f"SELECT '{space}.{table}', count(*),"
             " md5(coalesce(string_agg(t::text, chr(10) ORDER BY t::text), ''))"
-            f' FROM "{space}"."{table}" t' + (f" WHERE {column} = {number}" if column else "")
+            f' FROM "{space}"."{table}" t' + _only_its_own(table, column, number)
             for space, table, column in tables
         ]
         parts.append(
@@ -564,6 +586,12 @@ class Eye:
             return {number for (number,) in cursor.fetchall()}
 
 
+def _only_its_own(table: str, column: str, number: int) -> str:
+    if table == KnownSession._meta.db_table:
+        return f" WHERE user_agent <> '{WALKERS}'"
+    return f" WHERE {column} = {number}" if column else ""
+
+
 # Who knocks
 
 
@@ -574,7 +602,11 @@ def session_of(tenant: Tenant | None, user: User) -> SessionStore:
         store[SESSION_KEY] = str(user.pk)
         store[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
         store[HASH_SESSION_KEY] = user.get_session_auth_hash()
-        bind(store, user)
+        request = RequestFactory(headers={"user-agent": WALKERS}).get("/")
+        request.session = store
+        bind(request, user)
+        # A moment ago, or pages that matter would ask for the password once more.
+        record_authentication(request, user, "password", reauthenticated=True)
         store.save()
     return store
 
@@ -585,11 +617,25 @@ def kept(store: SessionStore, *tenants: Tenant | None) -> Callable[[], None]:
     Also into those it was never made in: a stolen row must not be worth more than its cookie.
     """
     row = [store.session_key, store.encode(dict(store.items())), store.get_expiry_date()]
+    known = [store[KNOWN_KEY], WALKERS, store[SESSION_KEY]]
+    version = [store[VERSION_KEY], store[SESSION_KEY], store[VERSION_KEY]]
 
     def put() -> None:
         with connection.cursor() as cursor:
             for tenant in tenants:
                 schema = context.schema_of(tenant.number) if tenant else "public"
+                cursor.execute(
+                    f'UPDATE "{schema}".accounts_user SET token_version = %s'
+                    " WHERE id = %s AND token_version <> %s",
+                    version,
+                )
+                cursor.execute(
+                    f'INSERT INTO "{schema}".accounts_knownsession'
+                    " (id, user_agent, user_id, created_at, last_used_at)"
+                    f' SELECT %s, %s, id, now(), now() FROM "{schema}".accounts_user'
+                    " WHERE id = %s ON CONFLICT (id) DO NOTHING",
+                    known,
+                )
                 cursor.execute(
                     f'INSERT INTO "{schema}".django_session'
                     " (session_key, session_data, expire_date) VALUES (%s, %s, %s)"

@@ -3,8 +3,30 @@
 from django import template
 from django.templatetags.static import static
 from django.utils.html import format_html
+from django.utils.translation import gettext
 
 register = template.Library()
+
+# In this order: most browsers also claim to be the ones below them.
+_BROWSERS = {
+    "Edg": "Edge",
+    "OPR/": "Opera",
+    "SamsungBrowser": "Samsung Internet",
+    "Firefox/": "Firefox",
+    "FxiOS": "Firefox",
+    "CriOS": "Chrome",
+    "Chrome/": "Chrome",
+    "Safari/": "Safari",
+}
+_SYSTEMS = {
+    "iPhone": "iPhone",
+    "iPad": "iPad",
+    "Android": "Android",
+    "Windows": "Windows",
+    "Mac OS X": "Mac",
+    "CrOS": "ChromeOS",
+    "Linux": "Linux",
+}
 
 
 @register.simple_tag
@@ -18,3 +40,14 @@ def icon(name: str, label: str = ""):
             address,
         )
     return format_html('<svg class="icon" aria-hidden="true"><use href="{}"></use></svg>', address)
+
+
+@register.filter
+def device(user_agent: str) -> str:
+    """What a browser says of itself, in the words of whoever uses it: "Firefox · Windows"."""
+    known = [_first_named(user_agent, names) for names in (_BROWSERS, _SYSTEMS)]
+    return " · ".join(name for name in known if name) or gettext("Unknown device")
+
+
+def _first_named(user_agent: str, names: dict[str, str]) -> str:
+    return next((name for mark, name in names.items() if mark in user_agent), "")

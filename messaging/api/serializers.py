@@ -6,9 +6,10 @@ from drf_spectacular.utils import extend_schema_field, inline_serializer
 from rest_framework import serializers
 
 from messaging import links
+from messaging.filters import VIEWS
 from messaging.models import Conversation, Lead, LeadIdentity, Message, MessageFile
 from messaging.providers import get as provider_of
-from messaging.queries import VIEWS, Cursor
+from messaging.queries import Cursor
 from tenants.accounts.models import User
 from tenants.api.paging import PageAsked
 from tenants.api.parsing import LARGEST_ID, Id, Text

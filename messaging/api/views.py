@@ -11,8 +11,9 @@ from rest_framework import status
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.response import Response
 
-from messaging import addressing, conversing, outbox, queries
+from messaging import addressing, conversing, outbox, queries, searching
 from messaging.api import serializers as shapes
+from messaging.filters import Filters
 from messaging.models import Conversation, Lead, Message
 from tenants import directory
 from tenants.accounts.models import User
@@ -48,9 +49,8 @@ class ConversationsView(ApiView):
     )
     def get(self, request):
         wanted = asked(shapes.ConversationsAsked, request.query_params)
-        found = queries.conversations(
-            request.user, wanted["view"], wanted.get("after"), wanted["limit"]
-        )
+        filters = Filters(view=wanted["view"])
+        found = queries.conversations(request.user, filters, wanted.get("after"), wanted["limit"])
         results = shapes.ConversationOut(found.rows, many=True).data
         return page(request, results, "after", found.next)
 
@@ -195,7 +195,7 @@ class LeadsView(ApiView):
     )
     def get(self, request):
         wanted = asked(shapes.LeadsAsked, request.query_params)
-        found = queries.leads(wanted.get("after"), wanted["limit"], wanted.get("text", ""))
+        found = searching.leads(wanted.get("text", ""), wanted.get("after"), wanted["limit"])
         return page(request, shapes.LeadOut(found.rows, many=True).data, "after", found.next)
 
     @extend_schema(

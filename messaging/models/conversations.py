@@ -3,10 +3,12 @@
 import uuid
 
 from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from messaging.models.leads import Lead
+from messaging.models.words import WithoutWords, words_of
 
 
 class Conversation(models.Model):
@@ -43,6 +45,7 @@ class Conversation(models.Model):
     last_message_at = models.DateTimeField(null=True, blank=True)
     last_message_id = models.BigIntegerField(null=True, blank=True)
     last_message_snippet = models.CharField(max_length=200, blank=True)
+    last_message_kind = models.CharField(max_length=12, blank=True)
     last_message_direction = models.CharField(max_length=3, blank=True)
     last_message_status = models.CharField(max_length=12, blank=True)
     last_received_at = models.DateTimeField(null=True, blank=True)
@@ -141,6 +144,9 @@ class Message(models.Model):
     error_code = models.CharField(max_length=60, blank=True)
     error_detail = models.CharField(max_length=500, blank=True)
     error_blame = models.CharField(max_length=12, blank=True)
+    words = words_of("text", "subject")
+
+    objects = WithoutWords()
 
     class Meta:
         verbose_name = _("message")
@@ -168,6 +174,7 @@ class Message(models.Model):
                 name="message_to_send",
                 condition=models.Q(status__in=["queued", "sending"]),
             ),
+            GinIndex(fields=["words"], name="message_search"),
         ]
 
     def __str__(self) -> str:

@@ -1,9 +1,12 @@
 """People and businesses the tenant talks to, and the ways to reach them."""
 
 from django.conf import settings
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
+
+from messaging.models.words import Joined, WithoutWords, words_of
 
 
 class Lead(models.Model):
@@ -28,12 +31,16 @@ class Lead(models.Model):
     recognised_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
+    words = words_of("name", "note", Joined("name"))
+
+    objects = WithoutWords()
 
     class Meta:
         verbose_name = _("lead")
         verbose_name_plural = _("leads")
         indexes = [
             models.Index(fields=["-id"], name="lead_list"),
+            GinIndex(fields=["words"], name="lead_search"),
             # Senders nobody has recognised, newest first; and whose name they may share.
             models.Index(
                 fields=["-id"],

@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from messaging import conversing, outbox
+from messaging.filters import Filters
 from messaging.forms import AssignForm, FileReplyForm
 from messaging.models import Conversation, Message
 from messaging.views import showing
@@ -107,10 +108,8 @@ def reopen(request, pk: int):
 
 
 def _changed(request, conversation: Conversation, said: str, *, undo: str, values=None):
-    view = request.POST.get("view") or "all"
-    response = render(
-        request, "inbox/head.html", {**showing.head(request, conversation), "view": view}
-    )
+    context = {**showing.head(request, conversation), "filters": Filters.read(request.POST)}
+    response = render(request, "inbox/head.html", context)
     showing.with_change(response, conversation)
     way_back = f"/inbox/{conversation.pk}/{undo}/"
     return showing.with_toast(response, said, undo=way_back, values=values)

@@ -1,5 +1,6 @@
 """Files of messages: uploading them, showing them, trying again, answering with their content."""
 
+from django.conf import settings
 from django.core.files.storage import default_storage
 from django.core.handlers.asgi import ASGIRequest
 from django.http import Http404, HttpResponse, StreamingHttpResponse
@@ -52,8 +53,9 @@ def upload(request, pk: int):
 def remove(request, pk: int):
     """Take back an upload that was not sent."""
     file = MessageFile.objects.filter(pk=pk, message=None, uploaded_by=request.user).first()
-    if file is not None:
-        media.drop(file)
+    if file is None:
+        raise Http404("no such upload of this person")
+    media.drop(file)
     return HttpResponse(status=204)
 
 
@@ -95,6 +97,8 @@ def content(request, token: str):
         if closed or request.tenant.number != ticket.tenant:
             raise Http404("another tenant's link")
         return _answer(request, _of_ticket(ticket, request.user), ticket.is_preview)
+    if not settings.MEDIA_CDN_URL:
+        raise Http404("only a delivery network asks at the public host")
     try:
         tenant = directory.tenant_numbered(ticket.tenant)
     except Tenant.DoesNotExist as exc:

@@ -4,7 +4,8 @@ from django.http import HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from messaging import conversing, queries
+from messaging import conversing, queries, searching
+from messaging.filters import Filters
 from messaging.models import Conversation
 from messaging.views import showing
 from messaging.views.access import (
@@ -13,6 +14,7 @@ from messaging.views.access import (
     page,
     tell_unread,
 )
+from tenants.accounts.models import User
 from tenants.permissions import Action, may
 
 MOST_MESSAGES = 200
@@ -32,15 +34,17 @@ def conversation(request, pk: int):
     opened = _opened(request, pk)
     if opened["conversation"].pk != pk:
         return redirect("messaging:conversation", opened["conversation"].pk)
-    return render(request, "inbox/inbox.html", {**opened, **_listed(request), "section": "inbox"})
+    context = {**opened, **_listed(request), "section": "inbox"}
+    return render(request, "inbox/inbox.html", context)
 
 
 @require_GET
 @page(Action.READ)
 def pane(request, pk: int):
     """A conversation alone, to be put into the open page."""
-    response = render(request, "inbox/pane.html", {**_opened(request, pk), "view": _view(request)})
-    return tell_unread(response, request.user)
+    opened = _opened(request, pk)
+    context = {**opened, "filters": Filters.read(request.GET)}
+    return tell_unread(render(request, "inbox/pane.html", context), request.user)
 
 
 @require_GET
@@ -48,23 +52,25 @@ def pane(request, pk: int):
 def rows(request):
     """A page of the list: the first one, or the one after a cursor."""
     try:
-        context = _listed(request, _cursor(request, "after"))
+        context = _listed(request, request.GET.get("after"))
     except ValueError:
         return HttpResponseBadRequest("after")
-    return tell_unread(render(request, "inbox/rows.html", context), request.user)
+    template = "inbox/results.html" if context["filters"].text else "inbox/rows.html"
+    return tell_unread(render(request, template, context), request.user)
 
 
 @require_GET
 @page(Action.READ)
 def row(request, pk: int):
-    """One conversation's row; 204 where it does not belong into the view."""
+    """One conversation's row; 204 where it does not belong into the list."""
     found = conversation_or_404(request, pk)
-    if found.pk != pk or not _belongs(found, _view(request), request.user):
+    filters = Filters.read(request.GET)
+    if found.pk != pk or not _belongs(request.user, found, filters):
         return tell_unread(HttpResponse(status=204), request.user)
     context = {
         "each": found,
-        "view": _view(request),
-        "numbers": showing.numbers(request.tenant),
+        "filters": filters,
+        "numbers": showing.numbers(request),
     }
     return tell_unread(render(request, "inbox/row.html", context), request.user)
 
@@ -72,16 +78,18 @@ def row(request, pk: int):
 @require_GET
 @page(Action.READ)
 def messages(request, pk: int):
-    """A page of a conversation: the newest `count`, or those before a cursor."""
+    """A stretch of a conversation: its newest `count`, or those on one side of a cursor."""
     found = conversation_or_404(request, pk)
     try:
-        before = _cursor(request, "before")
+        before, after = _cursor(request, "before"), _cursor(request, "after")
         count = min(int(request.GET.get("count", queries.PAGE)), MOST_MESSAGES)
     except ValueError:
-        return HttpResponseBadRequest("before, count")
-    shown = queries.messages(found, before, max(count, 1))
-    context = showing.pane(request, found, shown)
-    return render(request, "inbox/messages.html", context)
+        return HttpResponseBadRequest("before, after, count")
+    if after:
+        stretch = queries.newer(found, after, max(count, 1))
+    else:
+        stretch = queries.newest(found, before, max(count, 1))
+    return render(request, "inbox/messages.html", showing.pane(request, found, stretch))
 
 
 @require_GET
@@ -98,9 +106,20 @@ def message(request, pk: int):
 def head(request, pk: int):
     """What stands above a conversation: who, on which number, whose, open or closed."""
     found = conversation_or_404(request, pk)
-    return render(
-        request, "inbox/head.html", {**showing.head(request, found), "view": _view(request)}
-    )
+    context = {**showing.head(request, found), "filters": Filters.read(request.GET)}
+    return render(request, "inbox/head.html", context)
+
+
+@require_GET
+@page(Action.READ)
+def filtering(request):
+    """The choices of a filter: the tenant's numbers and its people."""
+    context = {
+        "filters": Filters.read(request.GET),
+        "numbers": showing.numbers(request),
+        "team": User.objects.filter(is_active=True).order_by("name", "email"),
+    }
+    return render(request, "inbox/filter.html", context)
 
 
 @require_GET
@@ -120,31 +139,64 @@ def read(request, pk: int):
 
 def _opened(request, pk: int) -> dict:
     found = conversation_or_404(request, pk)
+    stretch, place = _where_to_begin(request, found)
     _mark_read(request, found)
-    return showing.pane(request, found, queries.messages(found))
+    return {**showing.pane(request, found, stretch), **place}
+
+
+def _where_to_begin(request, found: Conversation) -> tuple[queries.Stretch, dict]:
+    """The message that was asked for, else the first unread one, else the end."""
+    wanted = request.GET.get("message", "")
+    target = queries.message_of(request.user, int(wanted)) if _is_id(wanted) else None
+    if target is not None and target.conversation_id == found.pk:
+        return queries.around(found, queries.place_of(target)), {"target": target.pk}
+    stretch = queries.newest(found)
+    unread = queries.first_unread(found, stretch.rows)
+    if unread is None:
+        return stretch, {}
+    if unread not in stretch.rows:
+        stretch = queries.around(found, queries.place_of(unread))
+    return stretch, {"first_unread": unread.pk, "unread_count": found.unread_count}
 
 
 def _mark_read(request, found: Conversation) -> None:
     # Who cannot answer must not make it look taken care of for those who can.
-    if may(request.user, Action.REPLY):
+    if found.unread_count and may(request.user, Action.REPLY):
         conversing.mark_read(found)
 
 
-def _listed(request, after: queries.Cursor | None = None) -> dict:
-    view = _view(request)
-    listed = queries.conversations(request.user, view, after)
+def _listed(request, after: str | None = None) -> dict:
+    filters = Filters.read(request.GET)
+    context = {
+        "filters": filters,
+        "numbers": showing.numbers(request),
+        "person": _person(filters),
+        "is_first_page": not after,
+    }
+    if filters.text:
+        return {**context, **_found(request.user, filters, int(after) if after else None)}
+    cursor = queries.Cursor.read(after) if after else None
+    listed = queries.conversations(request.user, filters, cursor)
+    return {**context, "rows": listed.rows, "next": listed.next}
+
+
+def _found(user, filters: Filters, after: int | None) -> dict:
+    """What is looked for: whoever is called so, on the first page, and what was said."""
+    said = searching.messages(user, filters, after)
     return {
-        "view": view,
-        "rows": listed.rows,
-        "next": listed.next,
-        "is_first_page": after is None,
-        "numbers": showing.numbers(request.tenant),
+        "rows": searching.conversations(user, filters) if after is None else [],
+        "found": said.rows,
+        "next": said.next,
     }
 
 
-def _view(request) -> str:
-    asked = request.GET.get("view", "all")
-    return asked if asked in queries.VIEWS else "all"
+def _person(filters: Filters) -> User | None:
+    """The person that a filter names, to be shown by name."""
+    return User.objects.filter(pk=filters.person).first() if filters.person else None
+
+
+def _is_id(text: str) -> bool:
+    return text.isdecimal() and len(text) < len(str(queries.LARGEST_ID))
 
 
 def _cursor(request, name: str) -> queries.Cursor | None:
@@ -152,12 +204,8 @@ def _cursor(request, name: str) -> queries.Cursor | None:
     return queries.Cursor.read(text) if text else None
 
 
-def _belongs(found: Conversation, view: str, user) -> bool:
+def _belongs(user, found: Conversation, filters: Filters) -> bool:
     if found.last_message_at is None:
         return False
-    if view == "closed":
-        return found.state == Conversation.State.CLOSED
-    mine = {"mine": user.pk, "unassigned": None}
-    return found.state == Conversation.State.OPEN and (
-        view == "all" or found.assignee_id == mine[view]
-    )
+    closed_too = bool(filters.text)
+    return queries.matching(user, filters, closed_too=closed_too).filter(pk=found.pk).exists()

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from messaging import outbox, queries
+from messaging import outbox, searching
 from messaging.forms import LeadForm, NoteForm, StartForm
 from messaging.models import Lead, Message
 from messaging.views import showing
@@ -30,7 +30,7 @@ def leads(request):
         after = int(request.GET["after"]) if request.GET.get("after") else None
     except ValueError:
         return HttpResponseBadRequest("after")
-    found = queries.leads(after, text=text)
+    found = searching.leads(text, after)
     template = "leads/rows.html" if request.htmx else "leads/leads.html"
     context = {
         "section": "leads",
@@ -88,7 +88,7 @@ def note(request, pk: int):
 @page(Action.START)
 def start(request):
     """The dialog of a first message, and its sending."""
-    numbers = list(showing.numbers(request.tenant).values())
+    numbers = list(showing.numbers(request).values())
     if request.method == "GET":
         return _dialog(request, numbers, StartForm(numbers=numbers, initial=_asked(request)))
     form = StartForm(request.POST, numbers=numbers)

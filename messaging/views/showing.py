@@ -15,6 +15,7 @@ from messaging.addressing import Kind as AddressKind
 from messaging.models import Conversation, Message
 from messaging.providers import get as provider_of
 from messaging.providers.base import Feature
+from messaging.queries import Stretch
 from tenants.models import ProviderInstance
 from tenants.permissions import Action, may
 
@@ -73,23 +74,27 @@ def bubble(message: Message) -> Bubble:
     return bubbles(message.conversation, [message])[0]
 
 
-def numbers(tenant) -> dict[int, ProviderInstance]:
-    """The tenant's numbers by id, in the order they were connected."""
-    return {each.pk: each for each in ProviderInstance.objects.of(tenant).order_by("pk")}
+def numbers(request) -> dict[int, ProviderInstance]:
+    """The tenant's numbers by id, in the order they were connected; looked up once a request."""
+    if not hasattr(request, "numbers"):
+        rows = ProviderInstance.objects.of(request.tenant).order_by("pk")
+        request.numbers = {each.pk: each for each in rows}
+    return request.numbers
 
 
-def pane(request, conversation: Conversation, page) -> dict[str, Any]:
+def pane(request, conversation: Conversation, shown: Stretch) -> dict[str, Any]:
     """What an open conversation shows."""
     return {
         **head(request, conversation),
-        "bubbles": bubbles(conversation, page.rows),
-        "older": page.next,
+        "bubbles": bubbles(conversation, shown.rows),
+        "older": shown.older,
+        "newer": shown.newer,
     }
 
 
 def head(request, conversation: Conversation) -> dict[str, Any]:
     """What stands above a conversation, and whether one can answer below it."""
-    known = numbers(request.tenant)
+    known = numbers(request)
     number = known.get(conversation.instance_id)
     provider = provider_of(conversation.provider)
     return {

@@ -1,5 +1,6 @@
 // The open conversation: bubbles kept sorted and grouped, the scroll position kept.
 
+import { query } from "./addresses.js";
 import { elementsOf, fetchPiece, fill } from "./fetching.js";
 
 const TOGETHER_US = 5 * 60 * 1_000_000;
@@ -22,32 +23,51 @@ export const openedId = () => messages()?.dataset.of ?? null;
 /** Whether this person may answer here, and so mark it read. */
 export const mayAnswer = () => Boolean(document.getElementById("composer"));
 
-/** Load a conversation into the pane. Answers whether it is shown. */
-export async function load(id, view) {
+/** Load a conversation into the pane, at a message or at its end. Answers whether it is shown. */
+export async function load(id, message = null) {
   pane().replaceChildren(document.getElementById("skeleton").content.cloneNode(true));
-  const piece = await fetchPiece(`/inbox/${id}/pane/?view=${view}`);
+  const piece = await fetchPiece(`/inbox/${id}/pane/${query({ message })}`);
   if (piece.status === 404 || piece.status === 403) {
     location.assign(`/inbox/${id}/`);
     return false;
   }
   if (!piece.ok) {
-    showFailure(() => load(id, view).then((shown) => shown && announceOpened()));
+    showFailure(() => load(id, message).then((shown) => shown && announceOpened()));
     return false;
   }
   fill(pane(), piece.html);
   return true;
 }
 
-/** Prepare what was just put into the pane: newest in sight, earlier ones on the way up. */
+/** Prepare what was just put into the pane: where one reads on in sight, the rest on the way. */
 export function begin() {
   if (!messages()) return;
-  toBottom();
-  watchForOlder();
+  if (!jumpTo(messages().dataset.target) && !toFirstUnread()) toBottom();
+  watchBothWays();
   stayAtBottom();
-  document.getElementById("new-messages")?.addEventListener("click", () => {
-    toBottom();
-    hideChip();
-  });
+  document.getElementById("new-messages")?.addEventListener("click", toNewest);
+}
+
+/** Bring a message into sight and mark it for a moment. Answers whether it is loaded. */
+export function jumpTo(id) {
+  const bubble = id && bubbleOf(id);
+  if (!bubble) return false;
+  isStuck = false;
+  bubble.scrollIntoView({ block: "center" });
+  bubble.classList.remove("jumped-to");
+  // Asking for its size makes the browser notice that the mark was gone.
+  bubble.getBoundingClientRect();
+  bubble.classList.add("jumped-to");
+  return true;
+}
+
+/** Bring the first unread message into sight. Answers whether there is one. */
+export function toFirstUnread() {
+  const line = messages()?.querySelector(":scope > [data-unread-line]");
+  if (!line) return false;
+  isStuck = false;
+  line.scrollIntoView({ block: "start" });
+  return true;
 }
 
 /** Nothing is open. */
@@ -63,22 +83,27 @@ export async function refreshMessage(id) {
   if (piece.status === 404) bubbleOf(id)?.remove();
   if (!piece.ok) return null;
   const [bubble] = elementsOf(piece.html, "[data-message]");
-  return bubble ? (merge([bubble])[0] ?? null) : null;
+  if (!bubble) return null;
+  if (gap() && !bubbleOf(id)) {
+    showChip();
+    return null;
+  }
+  return merge([bubble])[0] ?? null;
 }
 
-/** Fetch as many messages as are on screen and bring them in line. Answers the new ones. */
+/** Fetch the messages that are on screen and bring them in line. Answers the new ones. */
 export async function refreshMessages() {
   const conversation = openedId();
-  const count = Math.max(bubbles().length, 30);
-  const piece = await fetchPiece(`/inbox/${conversation}/messages/?count=${count}`);
+  const piece = await fetchPiece(`/inbox/${conversation}/messages/?${onScreen()}`);
   if (!piece.ok || conversation !== openedId()) return [];
-  return merge(elementsOf(piece.html, "[data-message]"));
+  const fresh = elementsOf(piece.html, "[data-message]");
+  return merge(gap() ? fresh.filter((bubble) => bubbleOf(bubble.dataset.message)) : fresh);
 }
 
 /** Fetch what stands above the messages. */
-export async function refreshHead(view) {
+export async function refreshHead() {
   const conversation = openedId();
-  const piece = await fetchPiece(`/inbox/${conversation}/head/?view=${view}`);
+  const piece = await fetchPiece(`/inbox/${conversation}/head/${query()}`);
   const head = document.getElementById("pane-head");
   if (!piece.ok || conversation !== openedId() || !head) return;
   const [fresh] = elementsOf(piece.html, "#pane-head");
@@ -98,7 +123,7 @@ export function showPending(text, reference) {
   bubble.querySelector(".text").textContent = text;
   messages().querySelector("[data-empty]")?.remove();
   messages().append(bubble);
-  toBottom();
+  toNewest();
   return bubble;
 }
 
@@ -123,7 +148,7 @@ export function regroup() {
 
 function stayAtBottom() {
   sizes?.disconnect();
-  isStuck = true;
+  isStuck = isAtBottom() && !gap();
   const seen = scroller();
   sizes = new ResizeObserver(() => seen.isConnected && isStuck && toBottom());
   sizes.observe(seen);
@@ -131,7 +156,7 @@ function stayAtBottom() {
   seen.addEventListener(
     "scroll",
     () => {
-      isStuck = isAtBottom();
+      isStuck = isAtBottom() && !gap();
       if (isStuck) hideChip();
     },
     { passive: true },
@@ -143,7 +168,7 @@ function announceOpened() {
 }
 
 function merge(fresh) {
-  const wasAtBottom = isAtBottom();
+  const wasAtBottom = isAtBottom() && !gap();
   const keep = distanceFromEnd();
   const arrived = fresh.filter(place);
   regroup();
@@ -162,7 +187,8 @@ function place(bubble) {
   else {
     old?.remove();
     const next = bubbles().find((each) => isEarlier(bubble, each));
-    messages().insertBefore(bubble, next ?? messages().querySelector(":scope > .pending"));
+    const end = messages().querySelector(":scope > [data-newer], :scope > .pending");
+    messages().insertBefore(bubble, next ?? end);
   }
   window.htmx?.process(bubble);
   return !old;
@@ -189,34 +215,65 @@ function together(earlier, later) {
   );
 }
 
-function watchForOlder() {
+function watchBothWays() {
   watcher?.disconnect();
-  const marker = messages().querySelector(":scope > [data-older]");
-  if (!marker) return;
-  marker.querySelector("button").addEventListener("click", () => loadOlder(marker));
+  const markers = [...messages().querySelectorAll(":scope > [data-older], :scope > [data-newer]")];
+  if (!markers.length) return;
   watcher = new IntersectionObserver(
-    (seen) => seen.some((each) => each.isIntersecting) && loadOlder(marker),
-    { root: scroller(), rootMargin: "200px 0px 0px" },
+    (seen) => seen.forEach((each) => each.isIntersecting && loadMore(each.target)),
+    { root: scroller(), rootMargin: "200px 0px" },
   );
-  watcher.observe(marker);
+  for (const marker of markers) {
+    marker.querySelector("button").onclick = () => loadMore(marker);
+    watcher.observe(marker);
+  }
 }
 
-async function loadOlder(marker) {
+async function loadMore(marker) {
   if (marker.dataset.loading) return;
   marker.dataset.loading = "yes";
   const conversation = openedId();
-  const piece = await fetchPiece(marker.dataset.older);
-  if (conversation !== openedId()) return;
+  const piece = await fetchPiece(marker.dataset.older ?? marker.dataset.newer);
+  if (conversation !== openedId() || !marker.isConnected) return;
   delete marker.dataset.loading;
   if (!piece.ok) return;
-  const keep = distanceFromEnd();
-  const older = elementsOf(piece.html, "[data-message], [data-older]");
-  const known = older.filter((each) => !each.dataset.message || !bubbleOf(each.dataset.message));
+  const [fromEnd, fromStart] = [distanceFromEnd(), scroller().scrollTop];
+  const wanted = marker.dataset.older ? "[data-message], [data-older]" : "[data-message], [data-newer]";
+  const known = elementsOf(piece.html, wanted).filter(
+    (each) => !each.dataset.message || !bubbleOf(each.dataset.message),
+  );
   marker.replaceWith(...known);
   known.forEach((each) => window.htmx?.process(each));
   regroup();
-  scroller().scrollTop = scroller().scrollHeight - keep;
-  watchForOlder();
+  scroller().scrollTop = marker.dataset.older ? scroller().scrollHeight - fromEnd : fromStart;
+  watchBothWays();
+}
+
+// What says that the newest messages are not loaded, because an older one was jumped to.
+const gap = () => messages().querySelector(":scope > [data-newer]");
+
+function onScreen() {
+  const count = Math.max(bubbles().length, 30);
+  const [first] = bubbles();
+  if (!gap() || !first) return `count=${count}`;
+  const at = new Date(Number(first.dataset.at) / 1000).toISOString();
+  return `count=${count}&after=${encodeURIComponent(`${at}~0`)}`;
+}
+
+async function toNewest() {
+  hideChip();
+  if (gap()) await catchUp();
+  toBottom();
+}
+
+async function catchUp() {
+  const conversation = openedId();
+  const piece = await fetchPiece(`/inbox/${conversation}/messages/`);
+  if (!piece.ok || conversation !== openedId()) return;
+  const pending = messages().querySelectorAll(":scope > .pending");
+  fill(messages(), piece.html);
+  messages().append(...pending);
+  watchBothWays();
 }
 
 const distanceFromEnd = () => scroller().scrollHeight - scroller().scrollTop;

@@ -1,10 +1,12 @@
 // The inbox page: its address says which view and which conversation; everything follows it.
 
+import { conversationOf, messageOf, query, withFilters } from "./addresses.js";
 import * as composer from "./composer.js";
 import * as conversation from "./conversation.js";
 import { fetchPiece } from "./fetching.js";
 import * as list from "./list.js";
 import * as panel from "./panel.js";
+import * as search from "./search.js";
 
 const GATHER_MS = 120;
 const MANY = 10;
@@ -13,13 +15,16 @@ const inbox = () => document.querySelector(".inbox");
 const waiting = { conversations: new Set(), messages: new Set() };
 let gathering = null;
 let wanted = 0;
+let listed = query();
 
 /** Whether this page is the inbox. */
 export const isHere = () => Boolean(inbox());
 
 export function begin() {
   settle();
+  search.begin(instead);
   document.addEventListener("click", follow);
+  document.addEventListener("submit", narrow);
   document.addEventListener("conversation-opened", settle);
   document.addEventListener("visibilitychange", () => document.hidden || read());
   document.body.addEventListener("htmx:afterSettle", () => conversation.regroup());
@@ -33,12 +38,19 @@ export function go(url) {
   return show(url);
 }
 
-/** One step back: from the conversation to the list. */
+/** One step back: from what was searched to the list, from the conversation to the list. */
 export function stepBack() {
   const id = conversation.openedId();
-  if (!id) return;
-  go(new URL(`/?view=${list.currentView()}`, location.href));
+  if (!id) return search.clear(instead);
+  go(new URL(`/${query()}`, location.href));
   list.focusRow(id);
+}
+
+/** The first unread message of the open conversation, else the next unread conversation. */
+export function toUnread() {
+  if (conversation.toFirstUnread()) return;
+  const next = list.nextUnread(conversation.openedId());
+  if (next) go(new URL(next));
 }
 
 /** Something changed: gather for a moment, then fetch each thing once. */
@@ -55,7 +67,7 @@ export async function refreshAll() {
   const jobs = [list.refreshList(id)];
   if (id) {
     jobs.push(arrive(conversation.refreshMessages()));
-    jobs.push(conversation.refreshHead(list.currentView()));
+    jobs.push(conversation.refreshHead());
     panel.refresh();
   }
   await Promise.all(jobs);
@@ -70,7 +82,7 @@ async function fetchChanged() {
   const opened = conversation.openedId();
   if (messages.length > MANY) await arrive(conversation.refreshMessages());
   else await Promise.all(messages.map((id) => arrive(one(conversation.refreshMessage(id)))));
-  if (opened && conversations.includes(opened)) conversation.refreshHead(list.currentView());
+  if (opened && conversations.includes(opened)) conversation.refreshHead();
   if (conversations.length > MANY) list.refreshList(opened);
   else conversations.forEach((id) => list.refreshRow(id, opened));
 }
@@ -99,31 +111,43 @@ async function read() {
 
 function follow(event) {
   if (event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
-  const link = event.target.closest(".tabs a, #conversation-list a.row, #lead-panel .mini-rows a, [data-back]");
+  const link = event.target.closest(
+    ".tabs a, #conversation-list a.row, #conversation-list a.tag, #lead-panel .mini-rows a, [data-back]",
+  );
   if (!link) return;
   event.preventDefault();
-  if (link.matches(".tabs a")) return go(tabAddress(link.dataset.view));
-  const id = conversation.openedId();
-  const shown = go(new URL(link.href));
-  if (link.matches("[data-back]")) list.focusRow(id);
-  return shown;
+  if (link.matches("[data-back]")) return stepBack();
+  if (link.matches(".tabs a")) return go(withFilters({ view: link.dataset.view }));
+  if (link.matches("a.tag")) return go(new URL(location.pathname + new URL(link.href).search, location.href));
+  return go(new URL(link.href));
 }
 
-function tabAddress(view) {
-  const id = conversation.openedId();
-  return new URL(id ? `/inbox/${id}/?view=${view}` : `/?view=${view}`, location.href);
+function narrow(event) {
+  if (!event.target.matches("[data-filters]")) return;
+  event.preventDefault();
+  event.target.closest("dialog")?.close();
+  const chosen = Object.fromEntries(new FormData(event.target));
+  go(withFilters({ number: "", person: "", unread: "", ...chosen }));
+}
+
+function instead(url) {
+  history.replaceState(null, "", url);
+  return show(url);
 }
 
 async function show(url) {
-  const id = url.pathname.match(/^\/inbox\/(\d+)\/$/)?.[1] ?? null;
-  const view = url.searchParams.get("view") ?? "all";
+  const id = conversationOf(url);
+  const message = messageOf(url);
   const turn = ++wanted;
   inbox().dataset.open = id ? "conversation" : "list";
   list.markOpened(id);
-  if (view !== list.currentView()) list.showView(view, id);
-  if (id === conversation.openedId()) return;
+  if (listed !== query()) {
+    listed = query();
+    list.show(id);
+  }
+  if (id === conversation.openedId() && (!message || conversation.jumpTo(message))) return;
   if (!id) return close();
-  const shown = await conversation.load(id, view);
+  const shown = await conversation.load(id, message);
   // Somebody was quicker than the line and has opened another one since.
   if (shown && turn === wanted) settle();
 }

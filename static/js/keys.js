@@ -5,6 +5,7 @@ import * as dialogs from "./dialogs.js";
 import * as inbox from "./inbox.js";
 import * as list from "./list.js";
 import * as panel from "./panel.js";
+import * as search from "./search.js";
 
 const CHORD_MS = 1_500;
 const WRITING = "input, textarea, select, [contenteditable]";
@@ -12,6 +13,9 @@ const WRITING = "input, textarea, select, [contenteditable]";
 const PLAIN = {
   j: () => inbox.isHere() && list.step(1),
   k: () => inbox.isHere() && list.step(-1),
+  s: () => search.focus(),
+  f: () => document.getElementById("filter")?.click(),
+  u: () => inbox.isHere() && inbox.toUnread(),
   r: () => composer.focus(),
   a: () => document.querySelector("[data-assign]")?.click(),
   e: () => document.querySelector("#pane-head [data-close]")?.click(),

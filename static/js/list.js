@@ -1,31 +1,38 @@
-// The list of conversations: kept sorted, changed row by row, never redrawn.
+// The list of conversations, or of what was found: kept sorted, changed row by row.
 
+import { filtersOf, messageOf, query } from "./addresses.js";
 import { elementsOf, fetchPiece, fill } from "./fetching.js";
 
+const ROWS = ":scope > [data-conversation], :scope > [data-found]";
+
 const list = () => document.getElementById("conversation-list");
-const rows = () => [...list().querySelectorAll(":scope > [data-conversation]")];
+const rows = () => [...list().querySelectorAll(ROWS)];
+const conversations = () => [...list().querySelectorAll(":scope > [data-conversation]")];
 const more = () => list().querySelector(":scope > [data-more]");
 const rowOf = (id) => list().querySelector(`:scope > [data-conversation="${id}"]`);
-
-export const currentView = () =>
-  document.querySelector(".tabs [aria-current]")?.dataset.view ?? "all";
+const isSearching = () => filtersOf().has("q");
 
 /** Fetch one conversation's row and put it where it belongs; gone where it belongs nowhere. */
 export async function refreshRow(id, openedId) {
-  const view = currentView();
-  const piece = await fetchPiece(`/inbox/${id}/row/?view=${view}`);
-  if (view !== currentView()) return;
+  // What was found stays as it is; only what it shows of a conversation changes.
+  if (isSearching() && !rowOf(id)) return;
+  const asked = query();
+  const piece = await fetchPiece(`/inbox/${id}/row/${asked}`);
+  if (asked !== query()) return;
   if (piece.status === 204 || piece.status === 404) return drop(rowOf(id));
   if (!piece.ok) return;
   const [row] = elementsOf(piece.html, "[data-conversation]");
-  if (row) place(row, openedId);
+  if (!row) return;
+  if (isSearching()) swap(rowOf(id), row, openedId);
+  else place(row, openedId);
 }
 
 /** Fetch the first page and bring what is on screen in line with it. */
 export async function refreshList(openedId) {
-  const view = currentView();
-  const piece = await fetchPiece(`/inbox/rows/?view=${view}`);
-  if (!piece.ok || view !== currentView()) return;
+  if (isSearching()) return;
+  const asked = query();
+  const piece = await fetchPiece(`/inbox/rows/${asked}`);
+  if (!piece.ok || asked !== query()) return;
   const fresh = elementsOf(piece.html, "[data-conversation]");
   if (!fresh.length) return fill(list(), piece.html);
   list().querySelector(":scope > .empty, :scope > .skeleton")?.remove();
@@ -34,25 +41,29 @@ export async function refreshList(openedId) {
   for (const row of fresh) place(row, openedId);
 }
 
-/** Show another view of the list from its beginning. */
-export async function showView(view, openedId) {
-  for (const tab of document.querySelectorAll(".tabs [data-view]")) {
-    if (tab.dataset.view === view) tab.setAttribute("aria-current", "true");
-    else tab.removeAttribute("aria-current");
-  }
-  list().replaceChildren(document.getElementById("skeleton").content.cloneNode(true));
-  const piece = await fetchPiece(`/inbox/rows/?view=${view}`);
-  if (view !== currentView()) return;
-  if (!piece.ok) return showFailure(() => showView(view, openedId));
+/** Show the list from its beginning as the address says it. */
+export async function show(openedId) {
+  tellFilters();
+  const asked = query();
+  const waiting = document.getElementById("skeleton").content.cloneNode(true);
+  if (!list().querySelector(".skeleton")) list().replaceChildren(waiting);
+  const piece = await fetchPiece(`/inbox/rows/${asked}`);
+  if (asked !== query()) return;
+  if (!piece.ok) return showFailure(() => show(openedId));
   fill(list(), piece.html);
+  document.getElementById("list-scroll").scrollTop = 0;
   markOpened(openedId);
 }
 
-/** Mark the row of the conversation that is open. */
+/** Mark the row of the conversation, or of the message, that is open. */
 export function markOpened(id) {
+  const message = messageOf();
   for (const row of rows()) {
-    const link = row.querySelector("a");
-    if (row.dataset.conversation === String(id)) link.setAttribute("aria-current", "true");
+    const link = row.querySelector("a.row");
+    const isOpen = row.dataset.found
+      ? row.dataset.found === message
+      : row.dataset.conversation === String(id);
+    if (isOpen) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
   }
 }
@@ -64,12 +75,30 @@ export function step(direction) {
   const opened = all.findIndex((row) => row.querySelector("[aria-current]"));
   const from = focused >= 0 ? focused : opened;
   const next = from < 0 ? 0 : Math.min(Math.max(from + direction, 0), all.length - 1);
-  all[next]?.querySelector("a").focus();
+  all[next]?.querySelector("a.row").focus();
 }
 
 /** Give the focus back to the row of a conversation. */
 export function focusRow(id) {
-  (rowOf(id) ?? rows()[0])?.querySelector("a")?.focus();
+  (rowOf(id) ?? rows()[0])?.querySelector("a.row")?.focus();
+}
+
+/** The address of the first unread conversation but the open one, or null. */
+export function nextUnread(openedId) {
+  const unread = conversations().filter((row) => row.classList.contains("unread"));
+  const next = unread.find((row) => row.dataset.conversation !== String(openedId));
+  return next?.querySelector("a.row").href ?? null;
+}
+
+function tellFilters() {
+  const asked = filtersOf();
+  for (const tab of document.querySelectorAll(".tabs [data-view]")) {
+    if (tab.dataset.view === (asked.get("view") ?? "all")) tab.setAttribute("aria-current", "true");
+    else tab.removeAttribute("aria-current");
+  }
+  document.getElementById("filter").dataset.dialog = `/inbox/filter/${query()}`;
+  const field = document.getElementById("inbox-search");
+  if (document.activeElement !== field) field.value = asked.get("q") ?? "";
 }
 
 function showFailure(again) {
@@ -80,24 +109,32 @@ function showFailure(again) {
 
 function place(row, openedId) {
   const old = rowOf(row.dataset.conversation);
-  const after = rows().find((each) => each !== old && comesBefore(row, each)) ?? more();
+  const after = conversations().find((each) => each !== old && comesBefore(row, each)) ?? more();
   // Older than what is loaded: it comes with the next page.
   if (!old && after && after === more()) return;
-  if (row.dataset.conversation === String(openedId)) {
-    row.querySelector("a").setAttribute("aria-current", "true");
-  }
   list().querySelector("[data-empty]")?.remove();
   const stays = old && old.nextElementSibling === after;
-  if (stays && old.outerHTML === row.outerHTML) return;
+  if (stays) return swap(old, row, openedId);
+  mark(row, openedId);
   const hadFocus = old?.contains(document.activeElement);
-  if (stays) old.replaceWith(row);
-  else {
-    old?.remove();
-    list().insertBefore(row, after ?? null);
-    row.classList.add("arriving");
-    row.addEventListener("animationend", () => row.classList.remove("arriving"), { once: true });
-  }
-  if (hadFocus) row.querySelector("a").focus({ preventScroll: true });
+  old?.remove();
+  list().insertBefore(row, after ?? null);
+  row.classList.add("arriving");
+  row.addEventListener("animationend", () => row.classList.remove("arriving"), { once: true });
+  if (hadFocus) row.querySelector("a.row").focus({ preventScroll: true });
+}
+
+function swap(old, row, openedId) {
+  mark(row, openedId);
+  if (old.outerHTML === row.outerHTML) return;
+  const hadFocus = old.contains(document.activeElement);
+  old.replaceWith(row);
+  if (hadFocus) row.querySelector("a.row").focus({ preventScroll: true });
+}
+
+function mark(row, openedId) {
+  if (row.dataset.conversation !== String(openedId)) return;
+  row.querySelector("a.row").setAttribute("aria-current", "true");
 }
 
 function comesBefore(one, other) {
@@ -109,7 +146,7 @@ function comesBefore(one, other) {
 function forgetAbsent(fresh, isWhole) {
   const present = new Set(fresh.map((row) => row.dataset.conversation));
   const last = fresh[fresh.length - 1];
-  for (const row of rows()) {
+  for (const row of conversations()) {
     const isCovered = isWhole || comesBefore(row, last);
     if (isCovered && !present.has(row.dataset.conversation)) row.remove();
   }

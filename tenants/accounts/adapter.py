@@ -6,6 +6,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from tenants import context
 from tenants.models import Tenant
 
 
@@ -35,6 +36,10 @@ class AccountAdapter(DefaultAccountAdapter):
     def format_email_subject(self, subject) -> str:
         """The subject alone: allauth would put the host before it."""
         return str(subject)
+
+    def _get_login_attempts_cache_key(self, request, **credentials) -> str:
+        """Count wrong passwords by tenant, whichever of its hosts they were tried at."""
+        return f"{context.bound_to()}:{credentials.get('email', '').strip().lower()}"
 
     def pre_login(self, request, user, **facts):
         """Tell a suspended tenant's people why they cannot come in."""

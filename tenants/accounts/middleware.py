@@ -1,11 +1,18 @@
 """Whose session this is, and in which language to answer."""
 
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import AnonymousUser
+from django.http import HttpResponse, JsonResponse
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import translation
+from django.utils.translation import gettext
 
+from tenants.accounts import second_step, sessions
 from tenants.accounts.adapter import is_suspended
-from tenants.accounts.sessions import is_bound_here
+
+ALWAYS_OPEN = ("/accounts/", "/language/", "/static/", "/mail/")
 
 
 def bind_session(get_response):
@@ -17,9 +24,19 @@ def bind_session(get_response):
     def middleware(request):
         if request.bearer_only:
             request.user = AnonymousUser()
-        elif request.user.is_authenticated and not _is_valid(request):
-            request.session.flush()
-            request.user = AnonymousUser()
+        elif SESSION_KEY in request.session:
+            request.user = _user_of_session(request)
+        return get_response(request)
+
+    return middleware
+
+
+def lead_to_second_step(get_response):
+    """Lead who needs a second step and has none to set one up, before anything else."""
+
+    def middleware(request):
+        if _must_set_up_first(request):
+            return _set_up_first(request)
         return get_response(request)
 
     return middleware
@@ -41,8 +58,39 @@ def speak_users_language(get_response):
     return middleware
 
 
-def _is_valid(request) -> bool:
-    return is_bound_here(request.session, request.user) and not is_suspended(request)
+def _user_of_session(request):
+    known = sessions.signed_in(request.session)
+    if known is None or is_suspended(request):
+        request.session.flush()
+        return AnonymousUser()
+    sessions.note_use(request, known)
+    return known.user
+
+
+def _must_set_up_first(request) -> bool:
+    return (
+        request.user.is_authenticated
+        and not request.path.startswith(ALWAYS_OPEN)
+        and second_step.is_lacking(request.user, request.tenant)
+    )
+
+
+def _set_up_first(request):
+    if request.path.startswith("/api/"):
+        return JsonResponse(
+            {
+                "success": False,
+                "error": {
+                    "message": gettext(second_step.SET_UP_FIRST),
+                    "field": None,
+                    "code": "mfa_setup_required",
+                },
+            },
+            status=403,
+        )
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=403, headers={"HX-Redirect": reverse("mfa_index")})
+    return redirect("mfa_index")
 
 
 def _language_of(request) -> str | None:

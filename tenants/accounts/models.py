@@ -3,8 +3,10 @@
 import uuid
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.db.models.functions import Lower
+from django.dispatch import Signal
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 PUBLIC = "public"
@@ -88,9 +90,70 @@ class User(AbstractBaseUser):
         return self.is_active and self.is_staff
 
     def end_all_sign_ins(self) -> None:
-        """Make every token and session of this person worthless."""
+        """Make every token and session of this person worthless, and close their open pages."""
         User.objects.filter(pk=self.pk).update(token_version=models.F("token_version") + 1)
         self.refresh_from_db(fields=["token_version"])
+        KnownSession.objects.filter(user=self).delete()
+        tell_sign_ins_ended(self.pk)
+
+
+sign_ins_ended = Signal()
+"""Some sign-ins of the person `user_id` have ended; sent after the commit, inside the schema."""
+
+
+def tell_sign_ins_ended(user_id: int) -> None:
+    """Tell whoever keeps something open for this person to look again, once this commits."""
+    transaction.on_commit(lambda: sign_ins_ended.send(User, user_id=user_id))
+
+
+class KnownSession(models.Model):
+    """A browser somebody is signed in with. The session carries this row's id: no row, no entry.
+
+    Not the session's key, which changes with the password and opens everything.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="known_sessions")
+    user_agent = models.CharField(max_length=300, blank=True)
+    address = models.GenericIPAddressField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    last_used_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Invitation(models.Model):
+    """An e-mail address that may join the team with a role, until the link expires.
+
+    `nonce` is in the link: sending the invitation again makes the former link worthless.
+    """
+
+    email = models.EmailField(_("e-mail"), max_length=254)
+    role = models.CharField(_("role"), max_length=20, choices=Role.choices, default=Role.AGENT)
+    invited_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    nonce = models.CharField(max_length=32)
+    created_at = models.DateTimeField(auto_now_add=True)
+    sent_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                Lower("email"),
+                condition=models.Q(accepted_at=None, revoked_at=None),
+                name="one_open_invitation",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+    @property
+    def is_expired(self) -> bool:
+        return self.expires_at <= timezone.now()
 
 
 class RememberedWrite(models.Model):

@@ -1,9 +1,19 @@
-"""Signing in and out, and a forgotten password; the names are those allauth looks for."""
+"""Signing in and out, one's own account; allauth's names are those it looks for."""
 
 from allauth.account import views
-from django.urls import path, re_path
+from django.urls import include, path, re_path
+
+from tenants.accounts import views as own
 
 urlpatterns = [
+    path("", own.home, name="account_home"),
+    path("email/", own.change_email, name="account_email"),
+    path("email/<str:key>/", own.confirm_email, name="account_email_confirm"),
+    path("sessions/", own.list_sessions, name="account_sessions"),
+    path("sessions/end-others/", own.end_other_sessions, name="account_end_others"),
+    path("sessions/<uuid:pk>/end/", own.end_session, name="account_end_session"),
+    path("join/<str:key>/", own.join, name="join"),
+    path("second-step/", include("allauth.mfa.urls")),
     path("login/", views.login, name="account_login"),
     path("logout/", views.logout, name="account_logout"),
     path("inactive/", views.account_inactive, name="account_inactive"),

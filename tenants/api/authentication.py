@@ -5,6 +5,8 @@ from rest_framework import status
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 
+from tenants.accounts import second_step
+from tenants.accounts.models import User
 from tenants.api import tokens
 from tenants.api.errors import Refusal
 from tenants.models import Tenant
@@ -21,6 +23,7 @@ class BearerAuthentication(BaseAuthentication):
         if user is None:
             raise AuthenticationFailed(_("This token is not valid here."), "token_invalid")
         refuse_suspended(request.tenant)
+        refuse_without_second_step(request.tenant, user)
         return user, None
 
     def authenticate_header(self, request) -> str:
@@ -47,3 +50,9 @@ def refuse_suspended(tenant: Tenant | None) -> None:
             "tenant_suspended",
             _("This account is suspended. Please contact your provider."),
         )
+
+
+def refuse_without_second_step(tenant: Tenant | None, user: User) -> None:
+    """Tell who needs a second step and has none where to set one up."""
+    if second_step.is_lacking(user, tenant):
+        raise Refusal(status.HTTP_403_FORBIDDEN, "mfa_setup_required", second_step.SET_UP_FIRST)

@@ -8,10 +8,16 @@ from tenants.api.parsing import Text
 
 
 class SignIn(serializers.Serializer):
-    """An e-mail address and its password."""
+    """An e-mail address, its password and, where one is set up, the second step's code."""
 
     email = Text(max_length=254)
     password = Text(max_length=1024, trim_whitespace=False)
+    code = Text(
+        max_length=32,
+        required=False,
+        allow_blank=True,
+        help_text="Of an authenticator app, or a recovery code; each is good once.",
+    )
 
 
 class Refresh(serializers.Serializer):

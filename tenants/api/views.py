@@ -3,7 +3,6 @@
 from allauth.account.adapter import get_adapter
 from allauth.account.app_settings import RATE_LIMITS
 from allauth.core.internal.ratelimit import parse_rates
-from django.apps import apps
 from django.contrib.auth.models import update_last_login
 from django.core.exceptions import ValidationError
 from django.utils import translation
@@ -16,9 +15,10 @@ from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from tenants.accounts import second_step
 from tenants.accounts.models import Role, User
 from tenants.api import tokens
-from tenants.api.authentication import refuse_suspended
+from tenants.api.authentication import refuse_suspended, refuse_without_second_step
 from tenants.api.errors import Refusal
 from tenants.api.paging import PageById, page, rows_by_id
 from tenants.api.parsing import JSONBody, asked
@@ -56,7 +56,8 @@ class SignInView(ApiView):
 
     @extend_schema(request=SignIn, responses={200: SignedIn, **refusals(400, 429)}, auth=[])
     def post(self, request):
-        user = _person_with(request, **asked(SignIn, request.data))
+        given = asked(SignIn, request.data)
+        user = _person_with(request, given["email"], given["password"])
         if user is None:
             raise Refusal(
                 status.HTTP_401_UNAUTHORIZED,
@@ -64,12 +65,9 @@ class SignInView(ApiView):
                 _("The e-mail address or the password is wrong."),
             )
         refuse_suspended(request.tenant)
-        if second_step_needed(user):
-            raise Refusal(
-                status.HTTP_401_UNAUTHORIZED,
-                "mfa_required",
-                _("This person signs in with a second step."),
-            )
+        if second_step.is_set_up(user):
+            _require_code(user, given.get("code", ""))
+        refuse_without_second_step(request.tenant, user)
         update_last_login(User, user)
         return Response({**tokens.pair_for(user), "user": Me(user).data})
 
@@ -89,6 +87,7 @@ class RefreshView(ApiView):
                 status.HTTP_401_UNAUTHORIZED, "token_invalid", _("This token is not valid here.")
             )
         refuse_suspended(request.tenant)
+        refuse_without_second_step(request.tenant, user)
         return Response(tokens.pair_for(user))
 
 
@@ -152,13 +151,26 @@ class DocsView(SpectacularSwaggerSplitView):
     url_name = "api-schema"
 
 
-def second_step_needed(user: User) -> bool:
-    """Whether a password alone does not sign this person in."""
-    if not apps.is_installed("allauth.mfa"):
-        return False
-    from allauth.mfa.utils import is_mfa_enabled
-
-    return is_mfa_enabled(user)
+def _require_code(user: User, code: str) -> None:
+    """Refuse unless the code is this person's and was not used before."""
+    if not code:
+        raise Refusal(
+            status.HTTP_401_UNAUTHORIZED,
+            "mfa_required",
+            _("This person signs in with a second step."),
+        )
+    try:
+        accepted = second_step.accept(user, code)
+    except ValidationError as exc:
+        raise _too_many(exc) from exc
+    if accepted is None:
+        raise Refusal(
+            status.HTTP_401_UNAUTHORIZED,
+            "code_invalid",
+            _("This code is not right, or was used before."),
+            "code",
+        )
+    accepted.record_usage()
 
 
 def _person_with(request, email: str, password: str) -> User | None:
@@ -166,14 +178,16 @@ def _person_with(request, email: str, password: str) -> User | None:
     try:
         user = get_adapter().authenticate(request._request, email=email, password=password)
     except ValidationError as exc:
-        raise Throttled(
-            wait=_longest_wait(), detail=exc.messages[0], code="too_many_attempts"
-        ) from exc
+        raise _too_many(exc) from exc
     if user is None or not user.is_active:
         return None
     if request.tenant is None and user.role != Role.STAFF:
         return None
     return user
+
+
+def _too_many(exc: ValidationError) -> Throttled:
+    return Throttled(wait=_longest_wait(), detail=exc.messages[0], code="too_many_attempts")
 
 
 def _longest_wait() -> float:

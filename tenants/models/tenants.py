@@ -38,6 +38,7 @@ class Tenant(TenantMixin):
     language = models.CharField(_("language"), max_length=5, default="fr")
     time_zone = models.CharField(_("time zone"), max_length=60, default="Europe/Paris")
     default_country = models.CharField(_("default country"), max_length=2, default="FR")
+    requires_mfa = models.BooleanField(_("second step required"), default=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     auto_create_schema = False

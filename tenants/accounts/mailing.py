@@ -1,0 +1,48 @@
+"""The mails about people's access: an invitation, another address."""
+
+import logging
+from smtplib import SMTPException
+
+from django.core.mail import send_mail
+from django.template.loader import render_to_string
+from django.urls import reverse
+
+from tenants.accounts import invitations, new_email
+from tenants.accounts.models import Invitation, User
+
+logger = logging.getLogger(__name__)
+
+
+def send_invitation(request, invitation: Invitation) -> bool:
+    """Send somebody the link to join; False if the mail could not be sent."""
+    link = _link(request, "join", invitations.key_of(invitation))
+    facts = {"link": link, "invitation": invitation, "tenant": request.tenant}
+    return _send("accounts/email/invitation", invitation.email, facts)
+
+
+def send_new_email(request, email: str) -> bool:
+    """Send the link to the new address, and word of it to the present one."""
+    link = _link(request, "account_email_confirm", new_email.key_for(request.user, email))
+    sent = _send("accounts/email/new_email", email, {"link": link})
+    if sent:
+        _send("accounts/email/email_changing", request.user.email, {"email": email})
+    return sent
+
+
+def send_email_changed(former: str, user: User) -> None:
+    """Tell the former address that it no longer signs anybody in."""
+    _send("accounts/email/email_changed", former, {"email": user.email})
+
+
+def _link(request, name: str, key: str) -> str:
+    return request.build_absolute_uri(reverse(name, args=[key]))
+
+
+def _send(template: str, to: str, facts: dict) -> bool:
+    subject = render_to_string(f"{template}_subject.txt", facts).strip()
+    try:
+        send_mail(subject, render_to_string(f"{template}_message.txt", facts), None, [to])
+    except (SMTPException, OSError):
+        logger.warning("mail %s could not be sent", template, exc_info=True)
+        return False
+    return True
