@@ -21,4 +21,6 @@ def on_app_ready(app: Any) -> None:
     app.task(name="amda.reconcile", queue="default", retry=patiently)(tasks.reconcile)
     app.task(name="amda.discard_files", queue="media", retry=patiently)(tasks.discard_files)
     forget_old = app.task(name="amda.forget_old", queue="default", queueing_lock="forget_old")
+    gaps = app.task(name="amda.look_for_gaps", queue="default", queueing_lock="look_for_gaps")
+    app.periodic(cron="*/15 * * * *")(gaps(tasks.look_for_gaps))
     app.periodic(cron="17 * * * *")(forget_old(tasks.forget_old))

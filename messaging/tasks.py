@@ -65,7 +65,12 @@ def take_out(tenant: int, instance: int, messages: list[str]) -> None:
                 erasing.take_out(tenant, instance, external_id)
 
 
-def reconcile(tenant: int, instance: int, minutes: int) -> None:
+def look_for_gaps(timestamp: int) -> None:
+    """Have every journal read on from where it was left."""
+    reconciling.order_all()
+
+
+def reconcile(tenant: int, instance: int, minutes: int | None = None) -> None:
     """Read what a provider kept while it, or we, were away."""
     try:
         found = directory.tenant_numbered(tenant)
