@@ -76,9 +76,12 @@ def addresses_of(person: Person) -> list[Address]:
     return [address for address in told if address.value]
 
 
-def lead_for(addresses: list[Address], *, name: str = "", by=None) -> tuple[Lead, bool]:
+def lead_for(
+    addresses: list[Address], *, name: str = "", by=None, is_known: bool = False
+) -> tuple[Lead, bool]:
     """The lead with any of these identities, made where there is none: (lead, is new).
 
+    A new one is a sender to be recognised, unless somebody made it or `is_known` says otherwise.
     Every address is the lead's afterwards. Two processes asking at once get the same lead:
     the unique identity decides, and who loses takes the winner's.
     """
@@ -89,12 +92,12 @@ def lead_for(addresses: list[Address], *, name: str = "", by=None) -> tuple[Lead
         return lead, False
     try:
         with transaction.atomic():
-            known_since = timezone.now() if by else None
+            known_since = timezone.now() if by or is_known else None
             lead = Lead.objects.create(name=name[:200], owner=by, recognised_at=known_since)
             _claim(lead, addresses)
             return lead, True
     except _TakenMeanwhile:
-        return lead_for(addresses, name=name, by=by)
+        return lead_for(addresses, name=name, by=by, is_known=is_known)
 
 
 def leads_with(addresses: list[Address]) -> list[Lead]:

@@ -103,3 +103,43 @@ class NoteForm(forms.ModelForm):
     class Meta:
         model = Lead
         fields = ("note",)
+
+
+class LinkForm(_Form):
+    """The lead that another one is."""
+
+    other = forms.ModelChoiceField(
+        Lead.objects.none(),
+        error_messages={
+            "required": _("Choose the other lead."),
+            "invalid_choice": _("This lead is no longer there."),
+        },
+    )
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["other"].queryset = Lead.objects.filter(merged_into=None)
+
+
+class MergeForm(LinkForm):
+    """The other lead, and which of the two stays: the one known longer, unless it is said."""
+
+    stays = forms.ModelChoiceField(Lead.objects.none(), required=False)
+
+    def __init__(self, *args, lead: Lead, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.lead = lead
+        self.fields["stays"].queryset = self.fields["other"].queryset
+
+    def direction(self) -> tuple[Lead, Lead]:
+        """The lead that stays, and the one that becomes a part of it."""
+        lead, other = self.lead, self.cleaned_data["other"]
+        stays = self.cleaned_data["stays"]
+        if stays is None:
+            is_known = (lead.recognised_at is not None, other.recognised_at is not None)
+            stays = other if is_known == (False, True) else lead
+        return (other, lead) if stays == other else (lead, other)
+
+    def problem(self) -> str:
+        """What is wrong with what was asked for; nothing while nothing was."""
+        return self.first_error() if self.data.get("other") and self.errors else ""

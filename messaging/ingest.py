@@ -138,15 +138,17 @@ class Batch:
             else addressing.addresses_of(event.person)
         )
         name = "" if event.from_us or event.group else event.person.name
-        lead = self._lead(addresses, name)
+        lead = self._lead(addresses, name, is_known=bool(event.group))
         return _find_or_open(lead, instance, peer, bool(event.group))
 
-    def _lead(self, addresses: list[addressing.Address], name: str) -> Lead:
+    def _lead(
+        self, addresses: list[addressing.Address], name: str, *, is_known: bool = False
+    ) -> Lead:
         known = addressing.leads_with(addresses)
         for other in known[1:]:
             if not merging.are_kept_apart(known[0], other):
                 merging.merge(known[0], other)
-        lead, _is_new = addressing.lead_for(addresses, name=name)
+        lead, _is_new = addressing.lead_for(addresses, name=name, is_known=is_known)
         if name and not lead.name:
             lead.name = name[:200]
             lead.save(update_fields=["name", "updated_at"])

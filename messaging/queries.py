@@ -147,12 +147,20 @@ def place_of(message: Message) -> Cursor:
     return Cursor(message.sent_at, message.pk)
 
 
-def leads(after: int | None = None, size: int = PAGE, among: QuerySet | None = None) -> Page:
+def leads(
+    after: int | None = None,
+    size: int = PAGE,
+    among: QuerySet | None = None,
+    *,
+    only_unknown: bool = False,
+) -> Page:
     """A page of leads, newest first; `after` is the last id seen."""
     rows = Lead.objects.filter(merged_into=None).select_related("owner")
     rows = rows.prefetch_related("identities").order_by("-id")
     if among is not None:
         rows = rows.filter(pk__in=among)
+    if only_unknown:
+        rows = rows.filter(recognised_at=None)
     if after is not None:
         rows = rows.filter(id__lt=after)
     found = list(rows[: size + 1])

@@ -86,12 +86,18 @@ def conversations(user, filters: Filters) -> list[Conversation]:
     return list(rows.order_by("-last_message_at", "-pk")[:MOST_CONVERSATIONS])
 
 
-def leads(text: str, after: int | None = None, size: int = queries.PAGE) -> queries.Page:
+def leads(
+    text: str,
+    after: int | None = None,
+    size: int = queries.PAGE,
+    *,
+    only_unknown: bool = False,
+) -> queries.Page:
     """A page of leads by name, note, number or address, newest first; all where none is given."""
-    if not text.strip():
-        return queries.leads(after, size)
-    known = _leads(text)
-    return queries.leads(after, size, among=known) if known is not None else queries.Page([], None)
+    known = _leads(text) if text.strip() else None
+    if known is None and text.strip():
+        return queries.Page([], None)
+    return queries.leads(after, size, among=known, only_unknown=only_unknown)
 
 
 def pieces(text: str, looked_for: str) -> list[Piece]:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from messaging.views import acting, files, inbox, leads
+from messaging.views import acting, files, inbox, leads, merges, unknown
 
 app_name = "messaging"
 
@@ -31,7 +31,13 @@ urlpatterns = [
     path("unread/", inbox.unread, name="unread"),
     path("new/", leads.start, name="start"),
     path("leads/", leads.leads, name="leads"),
+    path("leads/unknown/", unknown.unknown, name="unknown"),
     path("leads/<int:pk>/", leads.lead, name="lead"),
+    path("leads/<int:pk>/merge/", merges.merge, name="merge"),
+    path("leads/<int:pk>/keep/", unknown.keep, name="keep_lead"),
+    path("leads/<int:pk>/forget/", unknown.forget, name="forget_lead"),
+    path("leads/<int:pk>/link/", unknown.link, name="link_lead"),
+    path("merges/<int:pk>/undo/", merges.undo, name="undo_merge"),
     path("leads/<int:pk>/edit/", leads.edit, name="edit_lead"),
     path("leads/<int:pk>/note/", leads.note, name="note"),
 ]

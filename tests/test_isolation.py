@@ -26,7 +26,7 @@ from django.utils import timezone
 
 import messaging.forms
 import tenants.accounts.forms
-from messaging import links, realtime
+from messaging import links, merging, realtime
 from messaging.models import Conversation, Lead, Message, MessageFile
 from tenants import context, directory, onboarding
 from tenants import secrets as sealing
@@ -280,12 +280,18 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         "instance": instance.pk,
         "job": 1,
         "lead": conversation.lead_id,
+        "merge": _plant_merge(tenant, conversation.lead_id),
         "message": message.pk,
         "nowhere": "nowhere",
         "reference": str(message.reference),
         "tenant": tenant.pk,
         "user": owner.pk,
     }
+
+
+def _plant_merge(tenant: Tenant, kept: int) -> int:
+    with context.entered(tenant):
+        return merging.merge(Lead.objects.get(pk=kept), Lead.objects.create(name="Namesake")).pk
 
 
 def _plant_delivery(tenant: Tenant, instance: ProviderInstance) -> int:

@@ -46,9 +46,11 @@ class MessagesAsked(PageAsked):
 
 
 class LeadsAsked(PageAsked):
-    """Which leads: those whose name or address has `text`, older than the lead `after`."""
+    """Which leads: those whose name or address has `text`, older than the lead `after`; with
+    `unknown`, only senders nobody of the team has recognised yet."""
 
     text = serializers.CharField(required=False, max_length=200)
+    unknown = serializers.BooleanField(default=False)
     after = serializers.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
 
 
@@ -75,7 +77,8 @@ class IdentityOut(serializers.ModelSerializer):
 
 
 class LeadOut(serializers.ModelSerializer):
-    """A lead. `merged_into` is the lead that took its place, if one did."""
+    """A lead. `merged_into` is the lead that took its place, if one did; `recognised_at` is null
+    for a sender of whom nobody of the team has said yet who it is."""
 
     owner = Colleague(allow_null=True)
     identities = IdentityOut(many=True)
@@ -84,7 +87,8 @@ class LeadOut(serializers.ModelSerializer):
     class Meta:
         model = Lead
         fields = (
-            "id", "name", "note", "owner", "identities", "merged_into", "created_at", "updated_at",
+            "id", "name", "note", "owner", "identities", "merged_into", "recognised_at",
+            "created_at", "updated_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -255,6 +259,7 @@ class LeadChange(serializers.Serializer):
     name = Text(required=False, max_length=200)
     note = Text(required=False, allow_blank=True, max_length=20_000)
     owner = Id(required=False, allow_null=True)
+    recognised = serializers.BooleanField(required=False)
 
 
 def page_of(serializer: type[serializers.Serializer]):

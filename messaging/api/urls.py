@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from messaging.api import views
+from messaging.api import merges, views
 
 urlpatterns = [
     path("conversations/", views.ConversationsView.as_view(), name="api-conversations"),
@@ -22,5 +22,8 @@ urlpatterns = [
     path("messages/<int:pk>/retry/", views.MessageRetryView.as_view(), name="api-message-retry"),
     path("leads/", views.LeadsView.as_view(), name="api-leads"),
     path("leads/<int:pk>/", views.LeadView.as_view(), name="api-lead"),
+    path("leads/<int:pk>/merge/", merges.LeadMergeView.as_view(), name="api-lead-merge"),
+    path("leads/<int:pk>/merges/", merges.LeadMergesView.as_view(), name="api-lead-merges"),
+    path("merges/<int:pk>/undo/", merges.MergeUndoView.as_view(), name="api-merge-undo"),
     path("instances/", views.InstancesView.as_view(), name="api-instances"),
 ]

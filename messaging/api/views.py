@@ -195,7 +195,12 @@ class LeadsView(ApiView):
     )
     def get(self, request):
         wanted = asked(shapes.LeadsAsked, request.query_params)
-        found = searching.leads(wanted.get("text", ""), wanted.get("after"), wanted["limit"])
+        found = searching.leads(
+            wanted.get("text", ""),
+            wanted.get("after"),
+            wanted["limit"],
+            only_unknown=wanted["unknown"],
+        )
         return page(request, shapes.LeadOut(found.rows, many=True).data, "after", found.next)
 
     @extend_schema(
@@ -243,6 +248,9 @@ class LeadView(ApiView):
         wanted = asked(shapes.LeadChange, request.data)
         if "owner" in wanted:
             wanted["owner"] = _colleague(wanted["owner"], "owner")
+        if "recognised" in wanted:
+            known_since = lead.recognised_at or timezone.now()
+            wanted["recognised_at"] = known_since if wanted.pop("recognised") else None
         for name, value in wanted.items():
             setattr(lead, name, value)
         lead.save(update_fields=[*wanted, "updated_at"])

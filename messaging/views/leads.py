@@ -6,11 +6,12 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseBadRequest
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from messaging import outbox, searching
+from messaging import merging, outbox, recognising, searching
 from messaging.forms import LeadForm, NoteForm, StartForm
 from messaging.models import Lead, Message
 from messaging.views import showing
@@ -38,6 +39,7 @@ def leads(request):
         "next": found.next,
         "text": text,
         "is_first_page": after is None,
+        "has_unknown": not request.htmx and recognising.are_there_any(),
     }
     return render(request, template, context)
 
@@ -46,8 +48,10 @@ def leads(request):
 @page(Action.READ)
 def lead(request, pk: int):
     """One lead: how to reach it, whose it is, what was said, what to remember."""
-    found = _lead_or_404(pk)
-    return render(request, "leads/lead.html", {**_about(found), "form": LeadForm(instance=found)})
+    found = get_object_or_404(Lead.objects.select_related("owner"), pk=pk)
+    if found.merged_into_id:
+        return redirect("messaging:lead", found.merged_into_id)
+    return _lead_page(request, found, LeadForm(instance=found))
 
 
 @require_POST
@@ -57,9 +61,10 @@ def edit(request, pk: int):
     found = _lead_or_404(pk)
     form = LeadForm(request.POST, instance=found)
     if not form.is_valid():
-        return render(request, "leads/lead.html", {**_about(found), "form": form}, status=422)
+        return _lead_page(request, found, form, status=422)
     saved = form.save(commit=False)
     saved.save(update_fields=[*form.cleaned_data, "updated_at"])
+    recognising.keep(saved, now=timezone.now())
     messages.success(request, _("Saved"))
     return redirect("messaging:lead", pk)
 
@@ -130,6 +135,11 @@ def _dialog(request, numbers, form, problem="", wrong=None):
         "wrong": wrong,
     }
     return render(request, "inbox/start.html", context)
+
+
+def _lead_page(request, found: Lead, form: LeadForm, status: int = 200):
+    context = {**_about(found), "form": form, "merges": list(merging.of(found))}
+    return render(request, "leads/lead.html", context, status=status)
 
 
 def _lead_or_404(pk: int) -> Lead:
