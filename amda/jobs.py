@@ -2,7 +2,7 @@
 
 from typing import Any
 
-QUEUES = {"inbox": 3, "outbox": 3, "media": 1, "default": 2}
+QUEUES = {"inbox": 3, "outbox": 3, "history": 2, "media": 1, "default": 2}
 """Each queue and how many of its jobs one worker runs at once, so that none starves another."""
 
 
@@ -10,6 +10,7 @@ def on_app_ready(app: Any) -> None:
     """Register every job; the job library calls this once at start."""
     from procrastinate import RetryStrategy
 
+    from alerts import tasks as alerts
     from messaging import tasks
 
     again = RetryStrategy(max_attempts=10, wait=5)
@@ -17,9 +18,17 @@ def on_app_ready(app: Any) -> None:
     app.task(name="amda.drain_inbox", queue="inbox")(tasks.drain_inbox)
     app.task(name="amda.take_out", queue="inbox", retry=patiently)(tasks.take_out)
     app.task(name="amda.drain_outbox", queue="outbox", retry=again)(tasks.drain_outbox)
+    app.task(name="amda.keep_history", queue="history", retry=again)(tasks.keep_history)
     app.task(name="amda.fetch_media", queue="media", retry=again)(tasks.fetch_media)
     app.task(name="amda.reconcile", queue="default", retry=patiently)(tasks.reconcile)
     app.task(name="amda.discard_files", queue="media", retry=patiently)(tasks.discard_files)
+    app.task(name="amda.evaluate_leads", queue="history", retry=again)(alerts.evaluate_leads)
+    app.task(name="amda.evaluate_instances", queue="history", retry=again)(
+        alerts.evaluate_instances
+    )
+    app.task(name="amda.sweep_alerts", queue="default")(alerts.sweep_alerts)
+    sweep = app.task(name="amda.sweep_every_tenant", queue="default", queueing_lock="sweep")
+    app.periodic(cron="* * * * *")(sweep(alerts.sweep_every_tenant))
     forget_old = app.task(name="amda.forget_old", queue="default", queueing_lock="forget_old")
     gaps = app.task(name="amda.look_for_gaps", queue="default", queueing_lock="look_for_gaps")
     app.periodic(cron="*/15 * * * *")(gaps(tasks.look_for_gaps))

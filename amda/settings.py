@@ -153,6 +153,7 @@ TENANT_APPS = [
     "allauth.account",
     "allauth.mfa",
     "messaging",
+    "alerts",
 ]
 INSTALLED_APPS = [*SHARED_APPS, *(app for app in TENANT_APPS if app not in SHARED_APPS)]
 

@@ -8,5 +8,6 @@ urlpatterns = [
     path("", include("tenants.api.urls")),
     path("users/", TeamView.as_view(), name="api-users"),
     path("", include("messaging.api.urls")),
+    path("", include("alerts.api.urls")),
     re_path("", UnknownAddress.as_view()),
 ]

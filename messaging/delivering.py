@@ -8,7 +8,17 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from amda import crashpoints
-from messaging import addressing, ingest, links, media, optouts, realtime, signals, statuses
+from messaging import (
+    activities,
+    addressing,
+    ingest,
+    links,
+    media,
+    optouts,
+    realtime,
+    signals,
+    statuses,
+)
 from messaging.calling import open_via
 from messaging.events import Kind
 from messaging.models import Message, MessageEvent, MessageFile
@@ -241,6 +251,7 @@ def _wait(attempts: int, retry_after: float | None) -> float:
 def _tell(message: Message) -> None:
     message.refresh_from_db()
     statuses.mirror(message)
+    activities.order([message.pk])
     realtime.publish("message", conversation=message.conversation_id, message=message.pk)
 
 

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from messaging import bodies, media, previews
-from messaging.models import Message, MessageEvent
+from messaging.models import Activity, Message, MessageEvent
 from tenants import orders
 from tenants.api import idempotency
 
@@ -29,7 +29,7 @@ def bury(message: Message, at: datetime) -> None:
     message.deleted_at = at
     message.save(update_fields=["text", "subject", "error_detail", "deleted_at"])
     media.forget([message.pk])
-    previews.renew(message)
+    _renew(message)
 
 
 def rewrite(message: Message, text: str, at: datetime) -> None:
@@ -38,7 +38,7 @@ def rewrite(message: Message, text: str, at: datetime) -> None:
         return
     message.text, message.edited_at = text, at
     message.save(update_fields=["text", "edited_at"])
-    previews.renew(message)
+    _renew(message)
 
 
 def changed_among(instance_id: int, external_ids: Collection[str]) -> list[str]:
@@ -76,9 +76,15 @@ def take_out(tenant: int, instance_id: int, external_id: str) -> None:
         return
     if withdrawn:
         media.forget([message.pk])
-    previews.renew(message)
+    _renew(message)
     message.events.exclude(detail="").update(detail="")
     _correct_remembered_answers(message)
+
+
+def _renew(message: Message) -> None:
+    previews.renew(message)
+    words = message.text[: previews.SNIPPET]
+    Activity.objects.filter(message=message).update(snippet=words)
 
 
 def _correct_remembered_answers(message: Message) -> None:

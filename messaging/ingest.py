@@ -14,6 +14,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from messaging import (
+    activities,
     addressing,
     bodies,
     erasing,
@@ -77,6 +78,7 @@ class Batch:
             )
         for kind, conversation, message in sorted(self._changed):
             realtime.publish(kind, conversation=conversation, message=message)
+        activities.order(message for kind, _at, message in self._changed if kind == "message")
         signals.received(self._received)
 
     def _instance(self, pk: int | None) -> ProviderInstance | None:
@@ -204,6 +206,7 @@ class Batch:
             state_changed_at=at,
         )
         self._changed.add(("instance", 0, instance.pk))
+        signals.instance_moved(instance.pk)
 
     def _change_consent(self, event: events.ConsentChanged, at: datetime) -> None:
         source = optouts.Source.PROVIDER if event.by_provider else optouts.Source.MESSAGE
@@ -249,6 +252,7 @@ def link(message: Message, external_id: str) -> None:
         return
     message.refresh_from_db()
     _adopt_waiting_facts(message)
+    activities.order([message.pk])
     realtime.publish("message", conversation=message.conversation_id, message=message.pk)
 
 

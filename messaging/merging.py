@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Max, Q
 from django.utils.translation import gettext_lazy as _
 
-from messaging import addressing, folding, realtime
+from messaging import addressing, folding, realtime, signals
 from messaging.models import Conversation, Lead, LeadIdentity, LeadMerge, Message
 from tenants import orders
 from tenants.context import current_number
@@ -32,12 +32,16 @@ class Move(StrEnum):
 
 
 MOVES: dict[str, Move] = {
+    "messaging.activity.lead": Move.ROWS,
     "messaging.conversation.lead": Move.HERE,
+    "messaging.followup.lead": Move.ROWS,
     "messaging.lead.merged_into": Move.STAY,
     "messaging.leadidentity.lead": Move.HERE,
     "messaging.leadmerge.kept": Move.STAY,
     "messaging.leadmerge.merged": Move.STAY,
     "messaging.message.lead": Move.HERE,
+    "messaging.stagechange.lead": Move.ROWS,
+    "messaging.standing.lead": Move.STAY,
 }
 
 
@@ -102,6 +106,7 @@ def merge(kept: Lead, other: Lead, *, by=None) -> LeadMerge:
     other.save(update_fields=["merged_into", "updated_at"])
     record = LeadMerge.objects.create(kept=kept, merged=other, moved=moved, by=by)
     _tell(kept)
+    signals.leads_touched([kept.pk, other.pk])
     return record
 
 
@@ -132,6 +137,7 @@ def undo(record: LeadMerge, *, by, now: datetime) -> LeadMerge:
     record.save(update_fields=["undone_at", "undone_by"])
     _tell(kept)
     _tell(other)
+    signals.leads_touched([kept.pk, other.pk])
     return record
 
 
@@ -296,7 +302,7 @@ def _move_rows_back(kept: Lead, other: Lead, moved: dict[str, list[int]]) -> Non
     for place, model, name in _row_moves():
         mine = model._default_manager.filter(**{name: kept})
         back = Q(pk__in=moved.get(place, []))
-        if any(each.name == "message" for each in model._meta.fields):
+        if any(each.name == "message" and each.is_relation for each in model._meta.fields):
             back = (back & Q(message=None)) | Q(message__lead=other)
         mine.filter(back).update(**{name: other})
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from messaging import addressing, numbering
+from messaging import addressing, numbering, signals
 from messaging.models import Conversation, LeadIdentity
 
 CODE = "opted_out"
@@ -40,6 +40,7 @@ def change(
         identity.save(update_fields=["opted_out", "consent_changed_at", "consent_changed_by"])
         if is_news:
             changed.append(identity)
+    signals.leads_touched([identity.lead_id for identity in changed])
     return changed
 
 

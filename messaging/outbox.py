@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from messaging import (
+    activities,
     addressing,
     delivering,
     media,
@@ -79,6 +80,7 @@ def queue(
             _show_as_last(conversation, message)
             delivering.order(current_number(), instance.pk)
     if is_new:
+        activities.order([message.pk])
         realtime.publish("message", conversation=conversation.pk, message=message.pk)
     return message
 
@@ -145,6 +147,7 @@ def retry(message: Message) -> Message:
     message.refresh_from_db()
     if moved:
         statuses.mirror(message)
+        activities.order([message.pk])
         realtime.publish("message", conversation=message.conversation_id, message=message.pk)
     return message
 

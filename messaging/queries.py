@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
 from messaging.filters import NO_FILTERS, Filters
-from messaging.models import Conversation, Lead, LeadIdentity, Message, MessageFile
+from messaging.models import Activity, Conversation, Lead, LeadIdentity, Message, MessageFile
 
 PAGE = 30
 # Around a message that was jumped to: as much before it as after it.
@@ -107,6 +107,13 @@ def conversations(
 def messages(conversation: Conversation, before: Cursor | None = None, size: int = PAGE) -> Page:
     """A page of a conversation, newest first; `before` goes back in time."""
     return Page(*_page(_messages(conversation), "sent_at", before, size))
+
+
+def timeline(lead: Lead, before: Cursor | None = None, size: int = PAGE) -> Page:
+    """A page of a lead's history, newest first; `before` goes back in time."""
+    rows = Activity.objects.filter(lead=lead)
+    rows = rows.select_related("by", "follow_up", "stage_change__before", "stage_change__after")
+    return Page(*_page(rows, "at", before, size))
 
 
 def newest(conversation: Conversation, before: Cursor | None = None, size: int = PAGE) -> Stretch:

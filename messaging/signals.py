@@ -14,6 +14,12 @@ message_received = Signal()
 message_failed = Signal()
 """A message of ours failed for good. Argument: `message_id`."""
 
+leads_changed = Signal()
+"""Something that matters for these leads changed. Argument: `lead_ids`."""
+
+instance_changed = Signal()
+"""The state of one of the tenant's instances changed. Argument: `instance_id`."""
+
 
 def received(message_ids: list[int]) -> None:
     """Tell listeners about new messages, once the batch is committed."""
@@ -24,6 +30,17 @@ def received(message_ids: list[int]) -> None:
 def failed(message_id: int) -> None:
     """Tell listeners that a message failed, once that is committed."""
     transaction.on_commit(partial(_tell, message_failed, message_id=message_id))
+
+
+def leads_touched(lead_ids: list[int]) -> None:
+    """Tell listeners that something about these leads changed, once that is committed."""
+    if lead_ids:
+        transaction.on_commit(partial(_tell, leads_changed, lead_ids=lead_ids))
+
+
+def instance_moved(instance_id: int) -> None:
+    """Tell listeners that an instance's state changed, once that is committed."""
+    transaction.on_commit(partial(_tell, instance_changed, instance_id=instance_id))
 
 
 def _tell(signal: Signal, **facts) -> None:

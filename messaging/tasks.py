@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from messaging import delivering, erasing, inbox, media, reconciling
+from messaging import activities, delivering, erasing, inbox, media, reconciling
 from messaging.providers.base import SendError
 from tenants import context, directory, orders
 from tenants.accounts.models import RememberedWrite
@@ -31,6 +31,16 @@ def drain_outbox(tenant: int, instance: int) -> None:
         return
     with context.entered(found):
         delivering.drain(tenant, instance)
+
+
+def keep_history(tenant: int, messages: list[int]) -> None:
+    """Write messages, or what became of them, into their leads' history."""
+    try:
+        found = directory.tenant_numbered(tenant)
+    except Tenant.DoesNotExist:
+        return
+    with context.entered(found):
+        activities.keep(messages)
 
 
 def fetch_media(tenant: int, file: int) -> None:

@@ -19,6 +19,8 @@ class Action(StrEnum):
     ASSIGN = "assign"
     CLOSE = "close"
     EDIT_LEADS = "edit_leads"
+    HANDLE_ALERTS = "handle_alerts"
+    SEE_FIGURES = "see_figures"
     SEE_TEAM = "see_team"
     MANAGE_TEAM = "manage_team"
     MANAGE_SETTINGS = "manage_settings"
@@ -31,8 +33,9 @@ _AGENT = _ASSISTANT | {
     Action.ASSIGN,
     Action.CLOSE,
     Action.EDIT_LEADS,
+    Action.HANDLE_ALERTS,
 }
-_ADMIN = _AGENT | {Action.MANAGE_TEAM, Action.MANAGE_SETTINGS}
+_ADMIN = _AGENT | {Action.SEE_FIGURES, Action.MANAGE_TEAM, Action.MANAGE_SETTINGS}
 
 RIGHTS: dict[str, frozenset[Action]] = {
     Role.OWNER: frozenset(Action),

@@ -60,16 +60,7 @@ def make_conversation(
     **facts,
 ) -> Conversation:
     """A conversation with one received message; its denormalised columns are true."""
-    instance = ProviderInstance.objects.of(tenant).order_by("pk").first()
-    lead = make_lead(name, phone)
-    conversation = Conversation.objects.create(
-        lead=lead,
-        instance_id=instance.pk,
-        provider=instance.provider,
-        medium="whatsapp",
-        peer=phone,
-        **facts,
-    )
+    conversation = open_conversation(tenant, make_lead(name, phone), peer=phone, **facts)
     message = make_message(conversation, text=text, at=at)
     Conversation.objects.filter(pk=conversation.pk).update(
         last_message_at=at,
@@ -85,6 +76,18 @@ def make_conversation(
     return conversation
 
 
+def open_conversation(tenant: Tenant, lead: Lead, **facts) -> Conversation:
+    """A conversation with this lead at the tenant's first instance, in which nothing was said."""
+    instance = ProviderInstance.objects.of(tenant).order_by("pk").first()
+    defaults = {
+        "instance_id": instance.pk,
+        "provider": instance.provider,
+        "medium": "whatsapp",
+        "peer": f"+22170{lead.pk:07d}",
+    }
+    return Conversation.objects.create(lead=lead, **{**defaults, **facts})
+
+
 def make_message(
     conversation: Conversation, *, text: str = "Bonjour", at: datetime = NOW, **facts
 ) -> Message:
@@ -94,6 +97,7 @@ def make_message(
         "origin": "contact",
         "status": "received",
         "external_id": f"ext-{uuid.uuid4()}",
+        "medium": conversation.medium,
         "peer": conversation.peer,
     }
     return Message.objects.create(
@@ -101,7 +105,6 @@ def make_message(
         lead_id=conversation.lead_id,
         instance_id=conversation.instance_id,
         provider=conversation.provider,
-        medium=conversation.medium,
         text=text,
         sent_at=at,
         received_at=at,

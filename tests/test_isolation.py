@@ -26,7 +26,8 @@ from django.utils import timezone
 
 import messaging.forms
 import tenants.accounts.forms
-from messaging import links, merging, realtime
+from alerts import resolving
+from messaging import followups, links, merging, realtime
 from messaging.models import Conversation, Lead, Message, MessageFile
 from tenants import context, directory, onboarding
 from tenants import secrets as sealing
@@ -257,10 +258,11 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         conversation = factories.make_conversation(
             tenant, name=name, phone=phone, text=text, assignee=owner
         )
-        Lead.objects.update(note=note, owner=owner)
+        Lead.objects.update(note=note, owner=owner, external_id=f"crm-{tenant.slug}")
         message = Message.objects.get()
         # Failed, so that trying it again would change it.
         Message.objects.update(status="failed", direction="out", error_code="rejected")
+        alert, follow_up = _plant_alert(conversation.lead, text)
         file = MessageFile.objects.create(
             message=message, kind="document", path="files/leak.pdf", state="stored", size=7
         )
@@ -268,15 +270,18 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         authenticator = factories.make_passkey(owner, f"{name} key")
         known = KnownSession.objects.create(user=owner, user_agent=f"{name} browser")
     return {
+        "alert": alert.pk,
         "app_label": "tenants",
         "authenticator": authenticator.pk,
         "file": file.pk,
         "invitation": invitation.pk,
         "known_session": known.pk,
         "content_type": ContentType.objects.get_for_model(User).pk,
+        "crm_id": f"crm-{tenant.slug}",
         "conversation": conversation.pk,
         "delivery": _plant_delivery(tenant, instance),
         "external_id": message.external_id,
+        "follow_up": follow_up.pk,
         "instance": instance.pk,
         "job": 1,
         "lead": conversation.lead_id,
@@ -287,6 +292,16 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         "tenant": tenant.pk,
         "user": owner.pk,
     }
+
+
+def _plant_alert(lead: Lead, text: str):
+    """An alert, a follow-up and a line of history that quote what was said."""
+    now = timezone.now()
+    follow_up = followups.plan(lead, what=text, due_at=now, who=lead.owner, by=None, now=now)
+    alert = resolving.make(
+        type="By hand", severity="high", message=text, action={}, lead=lead, by=None, now=now
+    )
+    return alert, follow_up
 
 
 def _plant_merge(tenant: Tenant, kept: int) -> int:

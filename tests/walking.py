@@ -47,6 +47,8 @@ PK_AFTER = {
     "conversations": "conversation",
     "messages": "message",
     "leads": "lead",
+    "alerts": "alert",
+    "follow-ups": "follow_up",
     "merges": "merge",
     "files": "file",
     "team": "user",
@@ -79,13 +81,23 @@ OBJECTS = {
 # What a field of a body names; None for one that names nothing of anybody.
 FIELDS: dict[str, str | None] = {
     "assignee": "user",
-    "code": None,
+    "channel": None,
+    "createLead": None,
+    "direction": None,
+    "due_at": None,
     "email": None,
+    "externalId": "crm_id",
+    "code": None,
     "file": "file",
     "instance": "instance",
     "lead": "lead",
+    "leadId": "lead",
+    "message": None,
+    "messageSnippet": None,
+    "meta": None,
     "name": None,
     "note": None,
+    "outcome": None,
     "other": "lead",
     "owner": "user",
     "password": None,
@@ -94,16 +106,30 @@ FIELDS: dict[str, str | None] = {
     "recognised": None,
     "refresh": None,
     "reply_to": "external_id",
+    "severity": None,
     "role": None,
     "state": None,
+    "status": None,
     "stays": "lead",
     "subject": None,
+    "suggested_action": None,
     "text": None,
     # An address in the API; on the page that assigns, a colleague's id.
     "to": "user",
+    "type": None,
+    "until": None,
+    "until_reply": None,
+    "what": None,
+    "who": "user",
 }
 # Fields that a body needs beside the one that names something.
-COMPANIONS = {"instance": {"to": "+221709999999"}}
+_CONTACT = {"channel": "call", "direction": "out", "status": "replied"}
+COMPANIONS = {
+    "externalId": _CONTACT,
+    "instance": {"to": "+221709999999"},
+    "leadId": _CONTACT,
+    "who": {"what": "Call back", "due_at": "2036-01-01T09:00:00Z"},
+}
 # In the API these name nothing of anybody.
 NO_NAMES_IN_API = {"to"}
 

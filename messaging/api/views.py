@@ -11,7 +11,7 @@ from rest_framework import status
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.response import Response
 
-from messaging import addressing, conversing, outbox, queries, searching
+from messaging import addressing, conversing, handling, outbox, queries, searching
 from messaging.api import serializers as shapes
 from messaging.filters import Filters
 from messaging.models import Conversation, Lead, Message
@@ -216,7 +216,7 @@ class LeadsView(ApiView):
     @once
     def post(self, request):
         wanted = asked(shapes.NewLead, request.data)
-        addresses = _addresses(wanted)
+        addresses = addresses_of(wanted)
         if len(addressing.leads_with(addresses)) > 1:
             raise Refusal(
                 status.HTTP_409_CONFLICT,
@@ -247,7 +247,8 @@ class LeadView(ApiView):
         lead = _lead(pk)
         wanted = asked(shapes.LeadChange, request.data)
         if "owner" in wanted:
-            wanted["owner"] = _colleague(wanted["owner"], "owner")
+            owner = _colleague(wanted.pop("owner"), "owner")
+            handling.give(lead, to=owner, by=request.user, now=timezone.now())
         if "recognised" in wanted:
             known_since = lead.recognised_at or timezone.now()
             wanted["recognised_at"] = known_since if wanted.pop("recognised") else None
@@ -351,7 +352,7 @@ def _set_state(conversation: Conversation, state: str, *, by: User) -> None:
         conversing.reopen(conversation, by=by)
 
 
-def _addresses(wanted: dict[str, Any]) -> list[addressing.Address]:
+def addresses_of(wanted: dict[str, Any]) -> list[addressing.Address]:
     """The addresses of a new lead, each checked to be what its field says."""
     country = directory.tenant_numbered(current_number()).default_country
     kinds = {"phone": addressing.Kind.PHONE, "email": addressing.Kind.EMAIL}

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from messaging import merging, outbox, recognising, searching
+from messaging import activities, merging, outbox, recognising, searching
 from messaging.forms import LeadForm, NoteForm, StartForm
 from messaging.models import Lead, Message
 from messaging.views import showing
@@ -63,8 +63,11 @@ def edit(request, pk: int):
     if not form.is_valid():
         return _lead_page(request, found, form, status=422)
     saved = form.save(commit=False)
-    saved.save(update_fields=[*form.cleaned_data, "updated_at"])
+    if "owner" in form.changed_data:
+        saved.owner_since = timezone.now()
+    saved.save(update_fields=[*form.cleaned_data, "owner_since", "updated_at"])
     recognising.keep(saved, now=timezone.now())
+    activities.touched([saved.pk])
     messages.success(request, _("Saved"))
     return redirect("messaging:lead", pk)
 

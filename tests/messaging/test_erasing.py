@@ -384,6 +384,7 @@ def _explode(*args):
 
 # What holds words or files of messages, and how it loses them: see `erasing.take_out`.
 KNOWN_COPIES = {
+    "messaging.activity.message": "its snippet is emptied",
     "messaging.messageevent.message": "its details are emptied",
     "messaging.messagefile.message": "its rows and contents are removed",
 }

@@ -1,0 +1,74 @@
+"""Which of a tenant's numbers are cut off, and why.
+
+Instances live in `public` and what is usual for them in the tenant, so this is read in two
+statements and compared here; a tenant has few numbers.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Sum
+
+from alerts.rules import CHANNEL_DOWN
+from alerts.thresholds import Tuning
+from messaging.models import InstanceDay
+from tenants.models import ProviderInstance, Tenant
+
+State = ProviderInstance.State
+USUAL_DAYS = 14
+# Who is written to less often than this has no habit that silence could break.
+USUAL_FROM = 28
+SILENT_GAPS = 3
+SHORTEST_SILENCE = timedelta(minutes=30)
+
+
+@dataclass(frozen=True)
+class Down:
+    """An instance that is cut off."""
+
+    instance_id: int
+    since: datetime
+    facts: str
+
+
+def down(tenant: Tenant, tuning: Tuning) -> list[Down]:
+    """The tenant's instances that are cut off."""
+    mine = list(ProviderInstance.objects.of(tenant).order_by("pk"))
+    gaps = _usual_gaps(tuning)
+    found = [_cut_off(each, gaps.get(each.pk), tuning) for each in mine]
+    return [each for each in found if each]
+
+
+def _cut_off(
+    instance: ProviderInstance, usual_gap: timedelta | None, tuning: Tuning
+) -> Down | None:
+    changed = instance.state_changed_at or instance.created_at
+    if instance.state == State.BLOCKED:
+        return _down(instance, changed, "blocked")
+    if instance.state != State.CONNECTED:
+        patience = timedelta(seconds=tuning.thresholds(CHANNEL_DOWN)["critical"] or 0)
+        is_late = changed + patience <= tuning.now
+        return _down(instance, changed, instance.state) if is_late else None
+    heard = instance.last_event_at
+    if usual_gap is None or heard is None:
+        return None
+    allowed = max(SILENT_GAPS * usual_gap, SHORTEST_SILENCE)
+    if tuning.hours.between(heard, tuning.now) < allowed:
+        return None
+    return _down(instance, heard, "silent")
+
+
+def _down(instance: ProviderInstance, since: datetime, reason: str) -> Down:
+    facts = {"since": since.isoformat(), "reason": reason}
+    return Down(instance.pk, since, json.dumps(facts))
+
+
+def _usual_gaps(tuning: Tuning) -> dict[int, timedelta]:
+    """Opening time for each message, over the last two weeks, where there were enough."""
+    day = tuning.now.date()
+    days = InstanceDay.objects.filter(day__lt=day, day__gte=day - timedelta(days=USUAL_DAYS))
+    received = dict(days.values_list("instance_id").annotate(Sum("received")))
+    end = tuning.now
+    opening = tuning.hours.between(end - timedelta(days=USUAL_DAYS), end)
+    return {pk: opening / count for pk, count in received.items() if count >= USUAL_FROM}
