@@ -82,7 +82,7 @@ def unlisted(post: Post) -> Unlisted:
 def fact_id(post: Post) -> str:
     """The event's own id, else one built of what it says: the same each time it comes."""
     if post.id and len(post.id) <= 100:
-        return f"event:{post.id}"
+        return f"{post.name}:{post.id}"
     return f"built:{digest(post.reference, post.raw)}"
 
 
