@@ -10,7 +10,7 @@ from django.conf import settings
 
 TIMEOUT = httpx.Timeout(20, connect=5, pool=5)
 MOST_REDIRECTS = 3
-DIAL_SECONDS = 20
+DIAL_SECONDS = 5
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # Addresses in which a gateway finds an IPv4 address to go on to.
@@ -78,13 +78,20 @@ def may_dial(host: str) -> bool:
         return "." in host and not host.endswith((".localhost", ".local", "."))
 
 
-def dial(host: str, port: int) -> socket.socket:
+def dial(host: str, port: int, encrypted: bool) -> socket.socket:
     """A connection to a host that may be called, made to the address that was checked.
 
-    Raises `Forbidden` for any other host, `httpx.ConnectError` where it cannot be resolved, and
-    `OSError` where nobody answers.
+    Raises `PermissionError` for any other host, and for one outside this machine that is to be
+    spoken to without encryption; `OSError` where nobody answers.
     """
-    address = _allowed_address(host, port)
+    if not encrypted and host not in settings.PRIVATE_API_HOSTS:
+        raise PermissionError(f"{host} is not spoken to without encryption")
+    try:
+        address = _allowed_address(host, port)
+    except Forbidden as exc:
+        raise PermissionError(str(exc)) from exc
+    except httpx.ConnectError as exc:
+        raise OSError(str(exc)) from exc
     return socket.create_connection((address, port), timeout=DIAL_SECONDS)
 
 

@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from amda import language, mailbox, pages
-from messaging.views import files
+from messaging.views import files, unsubscribing
 
 # Staff sign in through allauth, which limits how often a password may be tried.
 admin.site.login = secure_admin_login(admin.site.login)
@@ -14,6 +14,7 @@ urlpatterns = [
     path("", pages.landing, name="landing"),
     path("admin/", admin.site.urls),
     path("files/content/<str:token>/", files.content, name="file-content"),
+    path("unsubscribe/<str:ticket>/", unsubscribing.unsubscribe, name="unsubscribe"),
     path("accounts/", include("tenants.accounts.urls")),
     path("api/", include("amda.urls_api_public")),
     path("language/", language.change, name="set_language"),

@@ -4,6 +4,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
+from email.utils import parseaddr
 
 import phonenumbers
 from django.core.exceptions import ValidationError
@@ -40,7 +41,7 @@ def connect_instance(
     left out. Raises `OnboardingError`, naming the field, and changes nothing.
     """
     adapter = _adapter(provider_slug)
-    address = _checked_address(adapter, address or values.get(adapter.address_field, ""))
+    address = _checked_address(adapter, address, values)
     given = {name: _checked_value(adapter, name, value) for name, value in values.items()}
     with transaction.atomic():
         # Two calls for one address would both find nothing and both make an instance.
@@ -110,9 +111,11 @@ def _adapter(slug: str) -> Provider:
         ) from exc
 
 
-def _checked_address(adapter: Provider, written: str) -> str:
+def _checked_address(adapter: Provider, written: str, values: Mapping[str, str]) -> str:
     if adapter.medium == Medium.EMAIL:
-        return _checked_email(written.strip().lower())
+        field = "address" if written or not adapter.address_field else adapter.address_field
+        named = parseaddr(written or values.get(field, ""))[1]
+        return _checked_email(named.lower(), field)
     number = re.sub(r"[\s().-]", "", written)
     if not E164.match(number) or not _has_known_country(number):
         raise OnboardingError("phone", _("Give the number as +33612345678, country code first."))
@@ -128,11 +131,11 @@ def _has_known_country(number: str) -> bool:
     return True
 
 
-def _checked_email(address: str) -> str:
+def _checked_email(address: str, field: str) -> str:
     try:
         validate_email(address)
     except ValidationError as exc:
-        raise OnboardingError("address", exc.messages[0]) from exc
+        raise OnboardingError(field, exc.messages[0]) from exc
     return address
 
 

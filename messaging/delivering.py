@@ -4,8 +4,8 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import connection, transaction
-from django.utils import timezone
+from django.db import connection
+from django.utils import timezone, translation
 
 from amda import crashpoints
 from messaging import (
@@ -13,6 +13,7 @@ from messaging import (
     addressing,
     ingest,
     links,
+    mailing,
     media,
     optouts,
     realtime,
@@ -23,7 +24,7 @@ from messaging.calling import open_via
 from messaging.events import Kind
 from messaging.models import Message, MessageEvent, MessageFile
 from messaging.providers import get as provider_of
-from messaging.providers.base import Blame, File, Outgoing, Provider, SendError, Sent, Via
+from messaging.providers.base import Blame, Feature, File, Outgoing, Provider, SendError, Sent, Via
 from tenants import orders
 from tenants.models import ProviderInstance
 
@@ -61,14 +62,27 @@ def drain(tenant_number: int, instance_id: int) -> None:
     own_up_to_lost_claims(instance_id)
     until = timezone.now() + timedelta(seconds=SLICE_SECONDS)
     pause = None
-    with via.http:
+    with via.http, translation.override(instance.tenant.language):
         while pause is None and timezone.now() < until:
-            message = claim(instance_id, timezone.now())
+            pause = _pause_of_the_hour(instance_id, provider.hourly_limit(via), timezone.now())
+            message = None if pause else claim(instance_id, timezone.now())
             if message is None:
                 break
             pause = send(message, provider, via)
         _link_what_is_unlinked(instance_id, provider, via)
     _order_the_rest(tenant_number, instance_id, pause)
+
+
+def _pause_of_the_hour(instance_id: int, limit: int | None, now: datetime) -> Paused | None:
+    """What the server takes in an hour has left already: the rest waits until it has room."""
+    if limit is None:
+        return None
+    within = Message.objects.filter(
+        instance_id=instance_id, claimed_at__gt=now - timedelta(hours=1)
+    ).exclude(status__in=(Status.QUEUED, Status.FAILED))
+    times = within.order_by("-claimed_at").values_list("claimed_at", flat=True)
+    first_of_as_many = next(iter(times[limit - 1 : limit]), None)
+    return Paused(first_of_as_many + timedelta(hours=1)) if first_of_as_many else None
 
 
 def claim(instance_id: int, now: datetime) -> Message | None:
@@ -134,6 +148,7 @@ def _name(message: Message, external_id: str) -> None:
 def _outgoing(message: Message, provider: Provider) -> Outgoing:
     """The message as an adapter takes it, its file included; `SendError` where that is lost."""
     file = message.files.first()
+    has_subject = Feature.SUBJECTS in provider.supports
     return Outgoing(
         reference=str(message.reference),
         to=message.conversation.peer,
@@ -143,6 +158,9 @@ def _outgoing(message: Message, provider: Provider) -> Outgoing:
         reply_to=message.reply_to,
         reply_to_number=_number_of(message.reply_to, message.instance_id),
         file=_file(file, provider) if file else None,
+        thread=mailing.thread_of(message) if has_subject else (),
+        unsubscribe_url=mailing.unsubscribe_url(message) if has_subject else "",
+        is_automatic=message.origin in (Message.Origin.AUTOMATION, Message.Origin.CAMPAIGN),
     )
 
 
@@ -213,13 +231,9 @@ def _keep_opt_out(message: Message, now: datetime) -> None:
     """The provider knows that the recipient wants nothing of ours: the next one is not tried."""
     peer = message.conversation.peer
     kind = addressing.Kind.EMAIL if "@" in peer else addressing.Kind.PHONE
-    with transaction.atomic():
-        optouts.change(
-            [addressing.Address(kind, peer)],
-            opted_out=True,
-            by=optouts.Source.PROVIDER,
-            at=now,
-        )
+    optouts.change(
+        [addressing.Address(kind, peer)], opted_out=True, by=optouts.Source.PROVIDER, at=now
+    )
 
 
 def own_up_to_lost_claims(instance_id: int) -> None:

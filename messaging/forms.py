@@ -3,6 +3,7 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from messaging.mailing import LONGEST_SUBJECT
 from messaging.models import Lead, MessageFile
 from messaging.outbox import LONGEST_TEXT
 from tenants.accounts.models import User
@@ -24,6 +25,13 @@ class ReplyForm(_Form):
         # The outbox says how long a text may be; this only bounds what is read.
         max_length=LONGEST_TEXT * 2,
         error_messages={"required": _("Write something first.")},
+    )
+    subject = forms.CharField(
+        label=_("Subject"),
+        required=False,
+        strip=False,
+        max_length=LONGEST_SUBJECT,
+        error_messages={"max_length": _("The subject is too long.")},
     )
     reference = forms.UUIDField(
         required=False, error_messages={"invalid": _("Load the page again and retry.")}

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
@@ -23,6 +24,7 @@ _REFUSAL = _(
 )
 
 
+@transaction.atomic
 def change(
     addresses: Iterable[addressing.Address], *, opted_out: bool, by: str, at: datetime
 ) -> list[LeadIdentity]:

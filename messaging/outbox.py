@@ -1,7 +1,7 @@
 """The way out: every message that leaves is queued here, whoever asks, and sent from here."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from messaging import (
     activities,
     addressing,
     delivering,
+    mailing,
     media,
     numbering,
     optouts,
@@ -70,6 +71,7 @@ def queue(
     if known is not None:
         return known
     kind = _checked_files(files, instance)
+    subject = _checked_subject(conversation, instance, subject, body)
     with transaction.atomic():
         conversation = _held(conversation)
         message, is_new = _insert(
@@ -98,9 +100,10 @@ def start(
     now: datetime | None = None,
 ) -> Message:
     """Write to anybody: finds or makes the lead and the conversation, then queues."""
-    instance = choose_instance(instance_id)
     _checked_text(text)
-    address = _recipient(to, lead, instance)
+    typed = _typed(to)
+    instance = choose_instance(instance_id, _kinds_of(typed, lead))
+    address = _recipient(typed, lead, instance)
     if lead is None:
         lead, _is_new = addressing.lead_for([address], by=by)
     conversation = open_conversation(lead, instance, address.value)
@@ -152,17 +155,20 @@ def retry(message: Message) -> Message:
     return message
 
 
-def choose_instance(instance_id: int | None) -> ProviderInstance:
-    """The instance asked for, else the tenant's only one; `Refused` where it is not clear."""
+def choose_instance(instance_id: int | None, kinds: Collection[str] = ()) -> ProviderInstance:
+    """The instance asked for, else the only one that reaches addresses of these kinds; `Refused`
+    where it is not clear."""
     mine = ProviderInstance.objects.of(current_number())
     if instance_id is not None:
         found = mine.filter(pk=instance_id).first()
         if found is None:
             raise Refused("instance_unknown", _("There is no such number here."), "instance")
         return found
-    candidates = list(mine.order_by("pk")[:2])
-    if not candidates:
+    connected = list(mine.order_by("pk"))
+    if not connected:
         raise Refused("instance_missing", _("No number is connected yet."), "instance")
+    reaching = [each for each in connected if not set(kinds).isdisjoint(_kinds_reached_by(each))]
+    candidates = reaching or connected
     if len(candidates) > 1:
         raise Refused(
             "instance_ambiguous", _("Several numbers are connected: choose one."), "instance"
@@ -207,20 +213,42 @@ def _too_long(body: str, limit: int) -> Refused:
     )
 
 
-def _recipient(to: str, lead, instance: ProviderInstance) -> addressing.Address:
-    if to:
-        country = directory.tenant_numbered(current_number()).default_country
-        try:
-            return addressing.as_address(to, country)
-        except addressing.NotAnAddress as exc:
+def _typed(to: str) -> addressing.Address | None:
+    """The address that somebody typed; None where they typed none."""
+    if not to:
+        return None
+    country = directory.tenant_numbered(current_number()).default_country
+    try:
+        return addressing.as_address(to, country)
+    except addressing.NotAnAddress as exc:
+        raise Refused(
+            "recipient_invalid",
+            _("This is neither a phone number nor an e-mail address."),
+            "to",
+        ) from exc
+
+
+def _kinds_of(typed: addressing.Address | None, lead) -> Collection[str]:
+    """The kinds of addresses that a message may go to."""
+    if typed is not None:
+        return {typed.kind}
+    return set(lead.identities.values_list("kind", flat=True)) if lead is not None else ()
+
+
+def _recipient(
+    typed: addressing.Address | None, lead, instance: ProviderInstance
+) -> addressing.Address:
+    wanted = _kinds_reached_by(instance)
+    if typed is not None:
+        if typed.kind not in wanted:
             raise Refused(
-                "recipient_invalid",
-                _("This is neither a phone number nor an e-mail address."),
+                "recipient_unreachable",
+                _("This address cannot be reached from the chosen number."),
                 "to",
-            ) from exc
+            )
+        return typed
     if lead is None:
         raise Refused("recipient_missing", _("Say who the message is for."), "to")
-    wanted = _kinds_reached_by(instance)
     identity = next(
         (each for kind in wanted for each in lead.identities.filter(kind=kind)[:1]), None
     )
@@ -255,6 +283,22 @@ def _checked_text(text: str, *, may_be_empty: bool = False) -> str:
             "text_invalid", _("The text has a character that cannot be sent."), "text"
         ) from exc
     return body
+
+
+def _checked_subject(
+    conversation: Conversation, instance: ProviderInstance, given: str, text: str
+) -> str:
+    """The subject of a message; "" where messages have none."""
+    if Feature.SUBJECTS not in provider_of(instance.provider).supports:
+        return ""
+    try:
+        return mailing.subject_of(conversation, given, text)
+    except mailing.BadSubject as exc:
+        raise Refused(
+            "subject_invalid",
+            _("The subject must be one line, without control characters."),
+            "subject",
+        ) from exc
 
 
 def _checked_files(files: Sequence[MessageFile], instance: ProviderInstance) -> Kind:
@@ -304,7 +348,7 @@ def _insert(
             "origin": origin,
             "kind": kind.value,
             "text": body,
-            "subject": subject[:250],
+            "subject": subject,
             "reply_to": reply_to[:200],
             "status": Message.Status.QUEUED,
             "by": by,

@@ -13,8 +13,10 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import urlencode, urlsplit
 
 from allauth.account.internal.flows.login import record_authentication
@@ -23,6 +25,7 @@ from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
+from django.http import QueryDict
 from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.regex_helper import normalize
@@ -69,6 +72,8 @@ PARAMETERS = {
     "content_type_id": "content_type",
     "url": "nowhere",
     "name": "nowhere",
+    # A good one lets whoever has it speak for one address, whoever they are: its own test.
+    "ticket": "nowhere",
 }
 # What the admin's `object_id` is, by the model whose page it is.
 OBJECTS = {
@@ -210,6 +215,7 @@ class Walk:
     on_victim: "Eye"
     on_attacker: "Eye"
     requests: int = 0
+    read: set[str] = field(default_factory=set)
     routes: set[tuple[str, str]] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
     victim_was: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -394,24 +400,40 @@ def _is_reachable(actor: Actor, route: Route) -> bool:
     return "x-tenant" not in actor.headers or route.template.startswith("api/")
 
 
+def _counts(actor: Actor, route: Route) -> bool:
+    """Whether what the actor carries could mean anything here: pages take no tokens."""
+    return route.is_api or "authorization" not in actor.headers
+
+
 def _knock(walked: Walk, actor: Actor, route: Route) -> None:
-    address = route.address(actor.ids)
+    if "GET" in route.methods:
+        _read(walked, actor, route)
     for method in route.methods:
-        if method == "GET":
-            _ask(walked, actor, route, method, address)
-            if actor.at_home:
-                _ask(walked, actor, route, method, f"{address}?{urlencode(_query(actor))}")
-            if not route.is_api:
-                _ask(walked, actor, route, method, address, extra={"hx-request": "true"})
-        else:
-            for body, names in _bodies(route, actor, method):
-                _ask(walked, actor, route, method, address, body=body, names=names)
-                if actor.own_ids is not None and route.parameters and names:
-                    own = route.address(actor.own_ids)
-                    _ask(walked, actor, route, method, own, body=body, names=names, own=True)
-    if actor.at_home:
+        if method != "GET":
+            _write(walked, actor, route, method)
+    if actor.at_home and _counts(actor, route):
         for method in set(ALL_METHODS) - set(route.methods):
-            _ask(walked, actor, route, method, address, body={})
+            _ask(walked, actor, route, method, route.address(actor.ids), body={})
+
+
+def _read(walked: Walk, actor: Actor, route: Route) -> None:
+    address = route.address(actor.ids)
+    _ask(walked, actor, route, "GET", address)
+    if actor.at_home and _counts(actor, route):
+        _ask(walked, actor, route, "GET", f"{address}?{urlencode(_query(actor))}")
+    if not route.is_api and _counts(actor, route):
+        _ask(walked, actor, route, "GET", address, extra={"hx-request": "true"})
+    for change in _changes(walked):
+        walked.findings.append(Finding(actor.label, f"GET {address}", change))
+
+
+def _write(walked: Walk, actor: Actor, route: Route, method: str) -> None:
+    walked.read.clear()
+    for body, names in _bodies(walked, route, actor, method):
+        _ask(walked, actor, route, method, route.address(actor.ids), body=body, names=names)
+        if actor.own_ids is not None and route.parameters and names:
+            own = route.address(actor.own_ids)
+            _ask(walked, actor, route, method, own, body=body, names=names, own=True)
 
 
 def _query(actor: Actor) -> dict[str, Any]:
@@ -426,8 +448,14 @@ def _query(actor: Actor) -> dict[str, Any]:
     }
 
 
-def _bodies(route: Route, actor: Actor, method: str) -> Iterator[tuple[dict, set[str]]]:
-    """Bodies to send, each with the fields that name something of the other tenant."""
+def _bodies(
+    walked: Walk, route: Route, actor: Actor, method: str
+) -> Iterator[tuple[dict, set[str]]]:
+    """Bodies to send, each with the fields that name something of the other tenant.
+
+    What a page reads of a body is seen while it answers: first to a body without names, then to
+    one with all of them, then to one for each name it asked for.
+    """
     plain = {
         "email": actor.email,
         "language": "en",
@@ -440,18 +468,20 @@ def _bodies(route: Route, actor: Actor, method: str) -> Iterator[tuple[dict, set
         "view": "all",
     }
     yield plain, set()
+    if not _counts(actor, route):
+        return
     taken = route.fields.get(method, frozenset()) if route.is_api else frozenset(FIELDS)
     naming = {name for name in taken if FIELDS[name]}
     if route.is_api:
         naming -= NO_NAMES_IN_API
-    if not actor.at_home:
+    if naming and not (actor.at_home and route.is_api):
         # Whoever may do nothing here is refused before what they name is looked at.
-        if naming:
-            yield {**plain, **{name: actor.ids[FIELDS[name]] for name in naming}}, naming
+        yield {**plain, **{name: actor.ids[FIELDS[name]] for name in naming}}, naming
+    if not actor.at_home:
         return
     # PATCH changes what it names: nothing else may be in its way.
     base = {} if method == "PATCH" else plain
-    for name in sorted(naming):
+    for name in sorted(naming if route.is_api else naming & walked.read):
         yield {**base, **COMPANIONS.get(name, {}), name: actor.ids[FIELDS[name]]}, {name}
 
 
@@ -470,7 +500,7 @@ def _ask(
     rules = walked.rules
     actor.before()
     walked.requests += 1
-    theirs = walked.victim_was = walked.victim_was or walked.on_victim.sees()
+    walked.victim_was = walked.victim_was or walked.on_victim.sees()
     watches_own = actor.at_home and names and route.is_api and not rules.ids_coincide
     ours = walked.on_attacker.sees() if watches_own else None
     response = _request(walked, actor, route, method, address, body, extra)
@@ -478,10 +508,8 @@ def _ask(
         *_shown(rules, response),
         *_status(rules, actor, route, method, address, names, own, response),
     ]
-    walked.victim_was = after = walked.on_victim.sees()
-    changed = [table for table in after if after[table] != theirs.get(table)]
-    if changed:
-        said.append(f"changed the other tenant's {', '.join(changed)}")
+    if method != "GET":
+        said += _changes(walked)
     if watches_own and walked.on_attacker.sees() != ours:
         said.append(f"took the other tenant's {', '.join(names)} for its own")
     if body is not None and actor.at_home:
@@ -491,6 +519,32 @@ def _ask(
     walked.findings += [Finding(actor.label, what, each) for each in said]
     key = (actor.label, method, route.shown)
     walked.statuses.setdefault(key, set()).add(response.status_code)
+
+
+def _changes(walked: Walk) -> list[str]:
+    """What has changed at the other tenant's since one looked last."""
+    before, walked.victim_was = walked.victim_was, walked.on_victim.sees()
+    changed = [table for table, seen in walked.victim_was.items() if seen != before.get(table)]
+    return [f"changed the other tenant's {', '.join(changed)}"] if changed else []
+
+
+@contextmanager
+def _noting(read: set[str]) -> Iterator[None]:
+    """Note the names by which a request's fields are asked for."""
+
+    def noting(method):
+        def asked(fields, name, *args):
+            read.add(name)
+            return method(fields, name, *args)
+
+        return asked
+
+    patched = {
+        name: noting(getattr(QueryDict, name))
+        for name in ("__getitem__", "__contains__", "getlist")
+    }
+    with patch.multiple(QueryDict, **patched):
+        yield
 
 
 def _request(walked, actor, route, method, address, body, extra):
@@ -503,9 +557,10 @@ def _request(walked, actor, route, method, address, body, extra):
         return send(address)
     if route.is_api:
         return send(address, json.dumps(body), content_type="application/json")
-    if method == "POST":
-        return send(address, body)
-    return send(address, urlencode(body), content_type="application/x-www-form-urlencoded")
+    with _noting(walked.read):
+        if method == "POST":
+            return send(address, body)
+        return send(address, urlencode(body), content_type="application/x-www-form-urlencoded")
 
 
 def _shown(rules: Rules, response) -> list[str]:

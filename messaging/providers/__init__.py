@@ -12,6 +12,7 @@ REGISTRY = {
     "greenapi": "messaging.providers.greenapi:GreenApi",
     "unipile": "messaging.providers.unipile:Unipile",
     "twilio": "messaging.providers.twilio:Twilio",
+    "smtp": "messaging.providers.smtp:Smtp",
 }
 
 

@@ -188,6 +188,10 @@ class Outgoing:
     With `template` the text is what the filled template reads, for the record only. A quoted
     message is named by its external id in `reply_to` and by the provider's number for it in
     `reply_to_number`: providers need the one or the other.
+
+    Where messages have subjects, `thread` are the external ids of what was said before under this
+    one, oldest first, `unsubscribe_url` is where the recipient says that they want no more, and
+    `is_automatic` says that nobody typed it.
     """
 
     reference: str
@@ -203,6 +207,9 @@ class Outgoing:
     poll: Poll | None = None
     template: FilledTemplate | None = None
     choices: Choices | None = None
+    thread: tuple[str, ...] = ()
+    unsubscribe_url: str = ""
+    is_automatic: bool = False
 
 
 @dataclass(frozen=True)
@@ -230,16 +237,17 @@ class Media:
     file_name: str = ""
 
 
-def _no_way_out(host: str, port: int) -> socket.socket:
-    raise OSError("nothing may be dialled from here")
+def _no_way_out(host: str, port: int, encrypted: bool) -> socket.socket:
+    raise PermissionError("nothing may be dialled from here")
 
 
 @dataclass(frozen=True)
 class Via:
     """An instance as an adapter sees it, and what to call its provider with.
 
-    `webhooks` are the public addresses its provider posts to, by route. `dial` opens a connection
-    to a host and port that a tenant's setting may name, for what is not HTTP.
+    `webhooks` are the public addresses its provider posts to, by route. `dial(host, port,
+    encrypted)` opens a connection for what is not HTTP; `PermissionError` for a host that a
+    tenant's setting may not lead to, at all or without encryption.
     """
 
     instance_id: int
@@ -249,7 +257,7 @@ class Via:
     secrets: Mapping[str, str] = field(repr=False)
     http: httpx.Client = field(repr=False)
     webhooks: Mapping[str, str] = field(default_factory=dict)
-    dial: Callable[[str, int], socket.socket] = field(default=_no_way_out, repr=False)
+    dial: Callable[[str, int, bool], socket.socket] = field(default=_no_way_out, repr=False)
 
 
 @dataclass(frozen=True)
@@ -401,6 +409,10 @@ class Provider:
     def complaints(self, values: Mapping[str, str]) -> Mapping[str, Any]:
         """What is wrong with the fields of an instance taken together: field → sentence."""
         return {}
+
+    def hourly_limit(self, via: Via) -> int | None:
+        """How many messages an instance may send in an hour, where people said so."""
+        return None
 
     def external_id_of(self, outgoing: Outgoing, via: Via) -> str:
         """The id a message will have, where we choose it; "" where the provider does."""

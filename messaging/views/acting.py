@@ -31,6 +31,7 @@ def send(request, pk: int):
             form.cleaned_data["text"],
             origin=Message.Origin.PERSON,
             by=request.user,
+            subject=form.cleaned_data["subject"],
             files=[file] if (file := form.cleaned_data["file"]) else [],
             reference=form.cleaned_data["reference"],
         )

@@ -97,8 +97,8 @@ def content(request, token: str):
         if closed or request.tenant.number != ticket.tenant:
             raise Http404("another tenant's link")
         return _answer(request, _of_ticket(ticket, request.user), ticket.is_preview)
-    if not settings.MEDIA_CDN_URL:
-        raise Http404("only a delivery network asks at the public host")
+    if not (settings.MEDIA_CDN_URL or ticket.is_for_provider):
+        raise Http404("only a delivery network and providers ask at the public host")
     try:
         tenant = directory.tenant_numbered(ticket.tenant)
     except Tenant.DoesNotExist as exc:

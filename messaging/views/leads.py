@@ -119,6 +119,7 @@ def _start(user, typed: dict) -> Message:
         instance_id=typed["instance"],
         lead=typed["lead"],
         by=user,
+        subject=typed["subject"],
         reference=typed["reference"],
     )
 
@@ -133,6 +134,7 @@ def _dialog(request, numbers, form, problem="", wrong=None):
     context = {
         "form": form,
         "numbers": numbers,
+        "has_subject": any(showing.has_subject(each.provider) for each in numbers),
         "lead": form.cleaned_data.get("lead") if form.is_bound else form.initial["lead"],
         "problem": problem,
         "wrong": wrong,

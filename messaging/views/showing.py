@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_htmx.http import trigger_client_event
 
-from messaging import optouts, sniffing
+from messaging import mailing, optouts, sniffing
 from messaging.addressing import Kind as AddressKind
 from messaging.models import Conversation, Message
 from messaging.providers import get as provider_of
@@ -84,8 +84,11 @@ def numbers(request) -> dict[int, ProviderInstance]:
 
 def pane(request, conversation: Conversation, shown: Stretch) -> dict[str, Any]:
     """What an open conversation shows."""
+    with_subject = has_subject(conversation.provider)
     return {
         **head(request, conversation),
+        "has_subject": with_subject,
+        "proposed_subject": mailing.proposed_subject(conversation) if with_subject else "",
         "bubbles": bubbles(conversation, shown.rows),
         "older": shown.older,
         "newer": shown.newer,
@@ -105,7 +108,6 @@ def head(request, conversation: Conversation) -> dict[str, Any]:
         "may_reply": may(request.user, Action.REPLY) and number is not None,
         "why_opted_out": _why_opted_out(conversation),
         "may_send_files": Feature.MEDIA in provider.supports,
-        "has_subject": Feature.SUBJECTS in provider.supports,
         "largest_file": min(sniffing.LARGEST, provider.largest_file),
         "longest_text": provider.longest_text,
     }
@@ -114,6 +116,11 @@ def head(request, conversation: Conversation) -> dict[str, Any]:
 def _why_opted_out(conversation: Conversation):
     kind = getattr(conversation, "opted_out_as", None)
     return optouts.why_refused(kind) if kind else None
+
+
+def has_subject(provider: str) -> bool:
+    """Whether what is written through this provider has a subject."""
+    return Feature.SUBJECTS in provider_of(provider).supports
 
 
 def row_order(conversation: Conversation) -> int:

@@ -7,6 +7,8 @@ import { words } from "./words.js";
 
 const form = () => document.getElementById("composer");
 const field = () => document.getElementById("composer-text");
+// Only where messages have a subject: there one writes more than a line.
+const subject = () => document.getElementById("composer-subject");
 const problem = () => document.getElementById("composer-problem");
 const draftKey = (id) => `${document.body.dataset.draft}.${id}`;
 
@@ -26,7 +28,8 @@ export function begin() {
     grow();
   });
   field().addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    if (event.key !== "Enter" || event.isComposing) return;
+    if (subject() ? !(event.ctrlKey || event.metaKey) : event.shiftKey) return;
     event.preventDefault();
     submit();
   });
@@ -60,6 +63,7 @@ function submit() {
   grow();
   focus();
   for (const attempt of wanted) {
+    attempt.subject = subject()?.value ?? "";
     const bubble = showPending(attempt.text || attempt.item.name, attempt.reference);
     sending = sending.then(() => deliver(attempt, bubble));
   }
@@ -73,6 +77,7 @@ function withFile(id, url, text, item) {
 async function deliver(attempt, bubble) {
   const body = new URLSearchParams();
   body.set("text", attempt.text);
+  body.set("subject", attempt.subject);
   body.set("reference", attempt.reference);
   if (attempt.item) body.set("file", attempt.item.file);
   const piece = await fetchPiece(attempt.url, { method: "POST", body });

@@ -1,11 +1,14 @@
 """The second step of signing in: an app's code, a passkey, or a recovery code."""
 
 import base64
+import time
 
 from allauth.core.internal.cryptokit import compare_user_code
+from allauth.mfa import app_settings as mfa_settings
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.base.internal.flows import check_rate_limit
 from allauth.mfa.models import Authenticator
+from allauth.mfa.signals import authenticator_added
 from allauth.mfa.totp.internal import auth as totp
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -116,6 +119,13 @@ def _use_recovery_code(authenticator: Authenticator, code: str) -> bool:
     return authenticator.wrap().validate_code(code)
 
 
+def _spend_the_code_of_setting_up(sender, authenticator: Authenticator, **kwargs) -> None:
+    """The code an app was set up with is known to have been seen: it does not sign in."""
+    if authenticator.type == Authenticator.Type.TOTP:
+        authenticator.data["last_counter"] = int(time.time()) // mfa_settings.TOTP_PERIOD
+        authenticator.save(update_fields=["data"])
+
+
 def _secret_of(authenticator: Authenticator) -> str:
     return SecondStepAdapter().decrypt(authenticator.data["secret"])
 
@@ -123,3 +133,8 @@ def _secret_of(authenticator: Authenticator) -> str:
 def _tenant_here():
     """The tenant of the connection as the directory knows it; None in `public`."""
     return None if context.in_public() else directory.tenant_numbered(context.current_number())
+
+
+authenticator_added.connect(
+    _spend_the_code_of_setting_up, dispatch_uid="spend_the_code_of_setting_up"
+)

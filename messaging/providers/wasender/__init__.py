@@ -7,6 +7,7 @@ for the sessions themselves.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from messaging.events import Event
@@ -30,7 +31,7 @@ from messaging.providers.base import (
 )
 from messaging.providers.signatures import hmac_sha256_hex, same
 
-from . import calls, files, parsing, sending, sessions
+from . import files, parsing, sending, sessions
 
 # The first is documented; the second is what the systems this one replaces were given.
 _SIGNATURE_HEADERS = ("x-webhook-signature", "x-wasender-signature")
@@ -69,7 +70,7 @@ class Wasender(Provider):
         Field("webhook_secret", _("Webhook secret of the session"), required=True, secret=True),
         Field("session_id", _("Session id")),
         Field("personal_token", _("Personal access token"), secret=True),
-        Field("api_url", _("Address of the API"), default=calls.API_URL),
+        Field("api_url", _("Address of the API"), default=settings.WASENDER_API_URL),
         Field(
             "signature",
             _("How webhooks are signed"),

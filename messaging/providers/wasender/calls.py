@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 import httpx
+from django.conf import settings
 
 from messaging.providers.base import BadPayload, Blame, SendError, Via
 from messaging.providers.exchange import header_secret, repeatable, safe, translated_errors
@@ -20,7 +21,6 @@ from messaging.providers.reading import first_text, listing, mapping, number, te
 
 from .payloads import read_json
 
-API_URL = "https://www.wasenderapi.com/api"
 _EPOCH_FROM = 1_000_000_000
 
 
@@ -98,7 +98,7 @@ def ask(
 
 def address(via: Via) -> str:
     """Where the API is, without a slash at the end."""
-    return (text(via.settings.get("api_url")) or API_URL).rstrip("/")
+    return (text(via.settings.get("api_url")) or settings.WASENDER_API_URL).rstrip("/")
 
 
 def refusal(response: httpx.Response, via: Via) -> SendError:

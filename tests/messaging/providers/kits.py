@@ -19,6 +19,7 @@ from messaging.events import (
 from messaging.providers.base import Blame, Card, File, Hook, Outgoing, Place, Poll
 from messaging.providers.signatures import hmac_sha256_hex
 from tests.contract import TEXT, Kit, Signer
+from tests.messaging.providers.smtp_kit import SMTP
 from tests.messaging.providers.twilio_kit import TWILIO
 
 
@@ -275,4 +276,10 @@ UNIPILE = Kit(
     media_reference={"message_id": "U3", "attachment_id": "f1"},
 )
 
-KITS = {"wasender": WASENDER, "greenapi": GREENAPI, "unipile": UNIPILE, "twilio": TWILIO}
+KITS = {
+    "wasender": WASENDER,
+    "greenapi": GREENAPI,
+    "unipile": UNIPILE,
+    "twilio": TWILIO,
+    "smtp": SMTP,
+}
