@@ -3,12 +3,14 @@
 A delivery names every message that its events are about or quote. Once it was taken in well its
 rows are all that is needed, so that a body which names a withdrawn message goes as a whole, with
 whatever arrived beside it. One that could not be taken in is the only copy of those others: it
-loses the withdrawn message alone, and stays to be replayed.
+loses the withdrawn message alone, and stays to be replayed. A post for several instances is stored
+whole for each of them: what one of them loses, the others lose, too.
 """
 
 import json
 from collections.abc import Collection, Iterable
 from typing import Any
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -47,22 +49,44 @@ def erase(deliveries) -> int:
     return deliveries.update(body=b"", query="", erased_at=timezone.now())
 
 
+def erase_post(delivery: WebhookDelivery) -> None:
+    """Remove the body of a delivery, and of what else was stored of the same post."""
+    erase(WebhookDelivery.objects.of(delivery.tenant_id).filter(pk=delivery.pk))
+    if delivery.post is not None:
+        erase(_stored_of([delivery.post]).filter(state=State.DONE))
+
+
+def was_erased_elsewhere(delivery: WebhookDelivery) -> bool:
+    """Whether another instance lost this post already."""
+    if delivery.post is None:
+        return False
+    posts = WebhookDelivery.objects.across_tenants().filter(post=delivery.post)
+    return posts.filter(erased_at__isnull=False).exists()
+
+
 def erase_naming(tenant: int, instance: int, gone: Collection[str], *, withdrawn: bool) -> None:
-    """Take messages out of every delivery of an instance that carries them.
+    """Take messages out of every delivery that carries them.
 
     After an edit (`withdrawn=False`) only what was taken in well is touched: elsewhere the new
     text may still be waiting.
     """
     mine = WebhookDelivery.objects.of(tenant).filter(instance_id=instance, erased_at=None)
     naming = mine.filter(message_ids__overlap=list(gone))
+    shared = _stored_of(set(naming.exclude(post=None).values_list("post", flat=True)))
+    if withdrawn:
+        parked = [*naming.filter(state=State.FAILED), *shared.filter(state=State.FAILED)]
+        for delivery in {each.pk: each for each in parked}.values():
+            _take_out(delivery, gone)
+        for delivery in mine.filter(state=State.UNREADABLE).iterator(chunk_size=50):
+            if _mentions(delivery, gone):
+                erase_post(delivery)
     erase(naming.filter(state=State.DONE))
-    if not withdrawn:
-        return
-    for delivery in naming.filter(state=State.FAILED):
-        _take_out(delivery, gone)
-    for delivery in mine.filter(state=State.UNREADABLE).iterator(chunk_size=50):
-        if _mentions(delivery, gone):
-            erase(mine.filter(pk=delivery.pk))
+    erase(shared.filter(state=State.DONE))
+
+
+def _stored_of(posts: Collection[UUID]):
+    """What posts were stored as, for whichever instance and tenant."""
+    return WebhookDelivery.objects.across_tenants().filter(post__in=posts, erased_at=None)
 
 
 def without(value: Any, gone: str, others: Collection[str]) -> Any:

@@ -130,8 +130,8 @@ def _read(delivery: WebhookDelivery) -> list[Event]:
 def _done(delivery: WebhookDelivery, told: list[Event]) -> None:
     now = timezone.now()
     _move(delivery, State.DONE, message_ids=bodies.named_in(told), processed_at=now, error="")
-    if bodies.is_fleeting(told):
-        bodies.erase(WebhookDelivery.objects.of(delivery.tenant_id).filter(pk=delivery.pk))
+    if bodies.is_fleeting(told) or bodies.was_erased_elsewhere(delivery):
+        bodies.erase_post(delivery)
 
 
 def _unreadable(delivery: WebhookDelivery, exc: Exception) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
+from uuid import uuid4
 
 from django.conf import settings
 from django.db import close_old_connections
@@ -278,6 +279,9 @@ def _handshake(provider: Provider, hook: Hook, candidates: list[Candidate]) -> R
 
 
 def _arrivals(provider: Provider, hook: Hook, meant: list[Candidate]) -> list[Arrival]:
+    """One arrival for each instance; several share the post's name, since each has all of it."""
+    known = [candidate for candidate in meant if candidate.instance_id != NOBODY]
+    post = uuid4() if len(known) > 1 else None
     return [
         Arrival(
             tenant_number=candidate.tenant_number,
@@ -287,9 +291,9 @@ def _arrivals(provider: Provider, hook: Hook, meant: list[Candidate]) -> list[Ar
             content_type=hook.content_type.replace("\x00", ""),
             query=hook.query.replace("\x00", "")[:LONGEST_QUERY],
             body=hook.body,
+            post=post,
         )
-        for candidate in meant
-        if candidate.instance_id != NOBODY
+        for candidate in known
     ]
 
 

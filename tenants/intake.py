@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from uuid import UUID
 
 import psycopg
 
@@ -43,6 +44,7 @@ class Arrival:
     content_type: str
     body: bytes
     query: str = ""
+    post: UUID | None = None
     received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     sealed: bytes = b""
     stored: asyncio.Future | None = None
@@ -53,10 +55,10 @@ class Arrival:
 INSERT = """
 INSERT INTO public.tenants_webhookdelivery
     (tenant_id, instance_id, provider, route, content_type, body, size, received_at,
-     query, state, attempts, error)
+     query, post, state, attempts, error)
 SELECT *, 'waiting', 0, '' FROM unnest(
     %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %b::bytea[], %s::int[],
-    %b::timestamptz[], %s::text[])
+    %b::timestamptz[], %s::text[], %s::uuid[])
 """
 
 
@@ -176,6 +178,7 @@ class Writer:
             [len(arrival.body) for arrival in batch],
             [arrival.received_at for arrival in batch],
             [arrival.query for arrival in batch],
+            [arrival.post for arrival in batch],
         )
         await self._execute(INSERT, columns)
 

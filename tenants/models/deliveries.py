@@ -12,7 +12,8 @@ class WebhookDelivery(models.Model):
     """One POST as it arrived: its body encrypted, its way through the inbox.
 
     `message_ids` are the provider's ids of the messages it is about or quotes, known once it was
-    read. The body is empty from `erased_at` on: a message in it was withdrawn.
+    read. The body is empty from `erased_at` on: a message in it was withdrawn. `post` is shared by
+    the deliveries of one post that was meant for several instances, each of which has all of it.
     """
 
     class State(models.TextChoices):
@@ -38,6 +39,7 @@ class WebhookDelivery(models.Model):
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     not_before = models.DateTimeField(null=True, blank=True)
     error = models.CharField(_("error"), max_length=500, blank=True)
+    post = models.UUIDField(null=True, editable=False)
     message_ids = ArrayField(models.CharField(max_length=200), null=True, editable=False)
     erased_at = models.DateTimeField(_("content removed"), null=True, blank=True)
     processed_at = models.DateTimeField(_("processed"), null=True, blank=True)
@@ -61,6 +63,11 @@ class WebhookDelivery(models.Model):
                 condition=models.Q(state="waiting"),
             ),
             models.Index(fields=["tenant", "-received_at"], name="delivery_by_tenant"),
+            models.Index(
+                fields=["post"],
+                name="delivery_by_post",
+                condition=models.Q(post__isnull=False),
+            ),
             # What carries a message that was withdrawn. What was not read yet costs it nothing.
             GinIndex(
                 fields=["message_ids"],

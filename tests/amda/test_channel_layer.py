@@ -129,6 +129,13 @@ async def became(condition):
             await asyncio.sleep(0.05)
 
 
+def lives(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def ask(dsn, query, *params):
     with psycopg.connect(dsn, autocommit=True) as connection:
         return connection.execute(query, params).fetchall()
@@ -362,8 +369,10 @@ async def test_a_killed_server_makes_publishers_fail_and_members_resync(dsn, dat
         assert await heard(there, channel) == {"type": "before"}
         [listener] = listeners(dsn)
 
-        psutil.Process(listener).parent().kill()
-        await became(lambda: not embedded.is_up(data_dir))
+        server = psutil.Process(listener).parent()
+        sessions = server.children()
+        server.kill()
+        await became(lambda: not any(map(lives, sessions)))
         with pytest.raises(psycopg.OperationalError):
             await here.group_send("t_1", {"type": "lost"})
         late = await member(there, "t_1")

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import subprocess
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from django.conf import settings as project
@@ -342,6 +343,24 @@ def test_unreadable_delivery_that_names_the_message_is_emptied(tenant):
     take_out(tenant)
 
     assert (plain_body(naming), plain_body(other) != b"") == (b"", True)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["read_before", "read_after"])
+def test_post_for_several_instances_is_emptied_for_each(tenant, other_tenant, late):
+    post = uuid4()
+    ours = deliver(tenant, received("A", WORDS), post=post)
+    theirs = deliver(other_tenant, received("A", WORDS), post=post)
+    if not late:
+        drain(other_tenant)
+    deliver(tenant, withdrawal("A"))
+    drain(tenant)
+    take_out(tenant)
+    if late:
+        drain(other_tenant)
+
+    assert (plain_body(ours), plain_body(theirs)) == (b"", b"")
+    with context.entered(other_tenant):
+        assert Message.objects.get(external_id="A").text == WORDS
 
 
 def test_view_once_and_stories_leave_no_body(tenant):

@@ -84,7 +84,7 @@ def test_key_belongs_to_one_person_of_one_tenant(caller, tenant, other_tenant):
 def test_refused_write_leaves_its_key_free(caller, tenant):
     refused = say(caller, "k1", text="")
     factories.make_instance(tenant)
-    ambiguous = say(caller, "k1", text="")
+    ambiguous = say(caller, "k1", text="Bonjour")
     corrected = write(caller, "k1")
 
     assert (refused.status_code, ambiguous.status_code) == (400, 409)
