@@ -20,7 +20,7 @@ def product(request) -> dict:
             "live_path": LIVE_PATH,
             "may": SimpleLazyObject(lambda: _rights(getattr(request, "user", None))),
             "lacks_second_step": SimpleLazyObject(lambda: _lacks_second_step(request)),
-            "unread": SimpleLazyObject(lambda: _unread(request)),
+            "waiting": SimpleLazyObject(lambda: _waiting(request)),
         }
     }
 
@@ -40,7 +40,9 @@ def _lacks_second_step(request) -> bool:
     return second_step.is_lacking(request.user, request.tenant)
 
 
-def _unread(request) -> int:
+def _waiting(request) -> dict[str, int]:
+    """The counts beside the icons."""
     from messaging.views.access import unread_of
 
-    return unread_of(request.user)
+    unread, mentions = unread_of(request.user)
+    return {"unread": unread, "mentions": mentions}

@@ -17,6 +17,7 @@ urlpatterns = [
     path("unsubscribe/<str:ticket>/", unsubscribing.unsubscribe, name="unsubscribe"),
     path("accounts/", include("tenants.accounts.urls")),
     path("api/", include("amda.urls_api_public")),
+    path("favicon.ico", pages.favicon, name="favicon"),
     path("language/", language.change, name="set_language"),
     path("mail/", mailbox.listing, name="mailbox"),
     path("mail/<str:name>/", mailbox.one, name="mail"),

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from amda import language
+from amda import language, pages
 from messaging.views import files
 
 urlpatterns = [
@@ -10,6 +10,7 @@ urlpatterns = [
     path("accounts/", include("tenants.accounts.urls")),
     path("team/", include("tenants.accounts.team_urls")),
     path("api/", include("amda.urls_api")),
+    path("favicon.ico", pages.favicon, name="favicon"),
     path("language/", language.change, name="set_language"),
     path("", include("messaging.urls")),
 ]

@@ -9,6 +9,9 @@ from messaging.outbox import LONGEST_TEXT
 from tenants.accounts.models import User
 
 LONGEST_NOTE = 10_000
+LONGEST_ID = 18
+MOST_SELECTED = 100
+SEVERAL = ("assign", "close", "reopen", "read")
 
 
 class _Form(forms.Form):
@@ -66,6 +69,54 @@ class StartForm(ReplyForm):
         super().__init__(*args, **kwargs)
         self.fields["lead"].queryset = Lead.objects.filter(merged_into=None)
         self.fields["instance"].choices = [(each.pk, str(each)) for each in numbers]
+
+
+class NoteInConversationForm(_Form):
+    """A note for the team, and the people it names."""
+
+    text = forms.CharField(
+        label=_("Note for the team"),
+        max_length=LONGEST_NOTE,
+        error_messages={"required": _("Write something first.")},
+    )
+    named = forms.ModelMultipleChoiceField(User.objects.none(), required=False)
+    reference = forms.UUIDField(required=False)
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["named"].queryset = User.objects.filter(is_active=True)
+
+
+class SeveralForm(_Form):
+    """What to do with several conversations at once."""
+
+    action = forms.ChoiceField(choices=[(each, each) for each in SEVERAL])
+    conversations = forms.CharField(max_length=4000)
+    to = forms.ModelChoiceField(User.objects.none(), required=False)
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["to"].queryset = User.objects.filter(is_active=True)
+
+    def clean_conversations(self) -> list[int]:
+        """The ids; more than fit on a screen are not taken at once."""
+        ids = [each for each in self.cleaned_data["conversations"].split(",") if each]
+        if not all(each.isdecimal() and len(each) <= LONGEST_ID for each in ids):
+            raise forms.ValidationError(_("Load the page again and retry."))
+        if len(ids) > MOST_SELECTED:
+            raise forms.ValidationError(
+                _("Select %(limit)d conversations at most."), params={"limit": MOST_SELECTED}
+            )
+        return [int(each) for each in ids]
+
+
+class PreferencesForm(forms.ModelForm):
+    """How a person wants to be told of what comes in."""
+
+    class Meta:
+        model = User
+        fields = ("told_of", "told_by_sound", "told_on_desktop", "told_in_words")
+        widgets = {"told_of": forms.RadioSelect}
 
 
 class AssignForm(_Form):

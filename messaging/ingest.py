@@ -127,9 +127,11 @@ class Batch:
         media.note(message, event.attachments, view_once=event.view_once)
         _adopt_waiting_facts(message)
         _count_in(conversation, message)
-        self._note(message)
         if message.direction == Direction.IN:
             self._received.append(message.pk)
+            self._changed.add(("received", message.conversation_id, message.pk))
+        else:
+            self._note(message)
 
     def _conversation(
         self, event: events.Received, instance: ProviderInstance, peer: str

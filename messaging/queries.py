@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
+from messaging import drafting
 from messaging.filters import NO_FILTERS, Filters
 from messaging.models import Activity, Conversation, Lead, LeadIdentity, Message, MessageFile
 
@@ -46,11 +47,16 @@ class Page:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Some messages of a conversation, newest first, and the cursors of what lies on both sides."""
+    """Some messages of a conversation, newest first, and the cursors of what lies on both sides.
+
+    It has the time from `begins_at` until before `ends_at`, without an end where there is None.
+    """
 
     rows: Sequence[Message]
     older: Cursor | None
     newer: Cursor | None = None
+    begins_at: datetime | None = None
+    ends_at: datetime | None = None
 
 
 def visible_conversations(user) -> QuerySet[Conversation]:
@@ -65,10 +71,10 @@ def conversation_of(user, pk: int) -> Conversation | None:
     opted_out = LeadIdentity.objects.filter(
         lead=OuterRef("lead"), value=OuterRef("peer"), opted_out=True
     )
-    shown = visible_conversations(user).annotate(
-        opted_out_as=Subquery(opted_out.values("kind")[:1])
+    shown = drafting.with_drafts(visible_conversations(user), user)
+    found = (
+        shown.annotate(opted_out_as=Subquery(opted_out.values("kind")[:1])).filter(pk=pk).first()
     )
-    found = shown.filter(pk=pk).first()
     if found is None:
         folded = Conversation.objects.filter(pk=pk, folded_into__isnull=False).first()
         if folded is not None and folded.folded_into_id is not None:
@@ -101,6 +107,7 @@ def conversations(
 ) -> Page:
     """A page of the inbox, newest first."""
     rows = matching(user, filters).filter(last_message_at__isnull=False)
+    rows = drafting.with_drafts(rows, user)
     return Page(*_page(rows, "last_message_at", after, size))
 
 
@@ -118,7 +125,13 @@ def timeline(lead: Lead, before: Cursor | None = None, size: int = PAGE) -> Page
 
 def newest(conversation: Conversation, before: Cursor | None = None, size: int = PAGE) -> Stretch:
     """The end of a conversation, or what stands before a cursor."""
-    return Stretch(*_page(_messages(conversation), "sent_at", before, size))
+    rows, older = _page(_messages(conversation), "sent_at", before, size)
+    return Stretch(
+        rows,
+        older,
+        begins_at=rows[-1].sent_at if older else None,
+        ends_at=before.at if before else None,
+    )
 
 
 def newer(conversation: Conversation, after: Cursor, size: int = PAGE) -> Stretch:
@@ -126,7 +139,13 @@ def newer(conversation: Conversation, after: Cursor, size: int = PAGE) -> Stretc
     rows = _messages(conversation).order_by("sent_at", "id").filter(_beyond("sent_at", after, "gt"))
     found = list(rows[: size + 1])
     end = place_of(found[size - 1]) if len(found) > size else None
-    return Stretch(found[:size][::-1], older=None, newer=end)
+    return Stretch(
+        found[:size][::-1],
+        older=None,
+        newer=end,
+        begins_at=after.at,
+        ends_at=end.at if end else None,
+    )
 
 
 def around(conversation: Conversation, place: Cursor, size: int = AROUND) -> Stretch:
@@ -134,7 +153,13 @@ def around(conversation: Conversation, place: Cursor, size: int = AROUND) -> Str
     just_after = Cursor(place.at, place.id + 1)
     before = newest(conversation, just_after, size)
     after = newer(conversation, place, size)
-    return Stretch([*after.rows, *before.rows], older=before.older, newer=after.newer)
+    return Stretch(
+        [*after.rows, *before.rows],
+        older=before.older,
+        newer=after.newer,
+        begins_at=before.begins_at,
+        ends_at=after.ends_at,
+    )
 
 
 def first_unread(conversation: Conversation, known: Sequence[Message]) -> Message | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from django.contrib.postgres.search import SearchQuery, SearchQueryCombinable
 from django.db.models import Q, QuerySet
 
-from messaging import queries
+from messaging import drafting, queries
 from messaging.filters import Filters
 from messaging.models import Conversation, Lead, LeadIdentity, Message
 from messaging.models.words import BETWEEN, INSIDE_NAMES, LIGATURES, MARKS
@@ -83,7 +83,8 @@ def conversations(user, filters: Filters) -> list[Conversation]:
     if known is None:
         return []
     rows = _searched(user, filters).filter(lead__in=known, last_message_at__isnull=False)
-    return list(rows.order_by("-last_message_at", "-pk")[:MOST_CONVERSATIONS])
+    rows = drafting.with_drafts(rows, user).order_by("-last_message_at", "-pk")
+    return list(rows[:MOST_CONVERSATIONS])
 
 
 def leads(

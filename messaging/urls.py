@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from messaging.views import acting, files, inbox, leads, merges, unknown
+from messaging.views import (
+    acting,
+    files,
+    inbox,
+    leads,
+    merges,
+    notes,
+    personal,
+    several,
+    unknown,
+)
 
 app_name = "messaging"
 
@@ -28,6 +38,18 @@ urlpatterns = [
     path("files/<int:pk>/", files.file, name="file"),
     path("files/<int:pk>/remove/", files.remove, name="remove_file"),
     path("files/<int:pk>/retry/", files.retry, name="retry_file"),
+    path("inbox/several/", several.act, name="several"),
+    path("inbox/several/assignment/", several.assignment, name="assignment_of_several"),
+    path("inbox/<int:pk>/draft/", personal.draft, name="draft"),
+    path("inbox/<int:pk>/answering/", personal.answering, name="answering"),
+    path("inbox/<int:pk>/notes/", notes.write, name="write_note"),
+    path("notes/<int:pk>/", notes.note, name="note_here"),
+    path("notes/<int:pk>/notice/", personal.note_notice, name="note_notice"),
+    path("notes/<int:pk>/remove/", notes.remove, name="remove_note"),
+    path("messages/<int:pk>/notice/", personal.notice, name="notice"),
+    path("people/", notes.people, name="people"),
+    path("mentions/", notes.mentions, name="mentions"),
+    path("preferences/", personal.preferences, name="preferences"),
     path("unread/", inbox.unread, name="unread"),
     path("new/", leads.start, name="start"),
     path("leads/", leads.leads, name="leads"),

@@ -76,6 +76,19 @@ def make_conversation(
     return conversation
 
 
+def make_far_conversation(tenant: Tenant) -> Conversation:
+    """A conversation under an id that no other tenant of a test has."""
+    instance = ProviderInstance.objects.of(tenant).order_by("pk").first()
+    return Conversation.objects.create(
+        pk=900_001,
+        lead=Lead.objects.create(pk=900_001, name="Leaky Far"),
+        instance_id=instance.pk,
+        provider=instance.provider,
+        medium="whatsapp",
+        peer="+33199000098",
+    )
+
+
 def open_conversation(tenant: Tenant, lead: Lead, **facts) -> Conversation:
     """A conversation with this lead at the tenant's first instance, in which nothing was said."""
     instance = ProviderInstance.objects.of(tenant).order_by("pk").first()

@@ -27,7 +27,7 @@ from django.utils import timezone
 import messaging.forms
 import tenants.accounts.forms
 from alerts import resolving
-from messaging import followups, links, merging, realtime
+from messaging import followups, links, merging, noting, realtime
 from messaging.models import Conversation, Lead, Message, MessageFile
 from tenants import context, directory, onboarding
 from tenants import secrets as sealing
@@ -53,6 +53,7 @@ def _open(reason: str, *statuses: int) -> Exemption:
 
 EXEMPT = {
     "landing": _open("the public host's first page, the same for everybody", 200),
+    "favicon": _open("leads to the icon, the same for everybody", 301),
     "set_language": _open("sets a cookie of the visitor's own browser", 302, 204),
     "account_login": _open("signing in; 429 once too many tried", 200, 429),
     "account_signup": _open("says that nobody signs up", 200),
@@ -266,6 +267,7 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         file = MessageFile.objects.create(
             message=message, kind="document", path="files/leak.pdf", state="stored", size=7
         )
+        team_note = noting.write(conversation, text, by=owner, named=[owner], now=timezone.now())
         invitation = invitations.invite(address("invited", tenant.slug), Role.AGENT, by=owner)
         authenticator = factories.make_passkey(owner, f"{name} key")
         known = KnownSession.objects.create(user=owner, user_agent=f"{name} browser")
@@ -289,6 +291,7 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         "message": message.pk,
         "nowhere": "nowhere",
         "reference": str(message.reference),
+        "team_note": team_note.pk,
         "tenant": tenant.pk,
         "user": owner.pk,
     }

@@ -54,6 +54,7 @@ PK_AFTER = {
     "follow-ups": "follow_up",
     "merges": "merge",
     "files": "file",
+    "notes": "team_note",
     "team": "user",
     "sessions": "known_session",
     "invitations": "invitation",
@@ -85,14 +86,16 @@ OBJECTS = {
 }
 # What a field of a body names; None for one that names nothing of anybody.
 FIELDS: dict[str, str | None] = {
+    "action": None,
     "assignee": "user",
     "channel": None,
+    "code": None,
+    "conversations": "conversation",
     "createLead": None,
     "direction": None,
     "due_at": None,
     "email": None,
     "externalId": "crm_id",
-    "code": None,
     "file": "file",
     "instance": "instance",
     "lead": "lead",
@@ -101,6 +104,7 @@ FIELDS: dict[str, str | None] = {
     "messageSnippet": None,
     "meta": None,
     "name": None,
+    "named": "user",
     "note": None,
     "outcome": None,
     "other": "lead",
@@ -121,6 +125,10 @@ FIELDS: dict[str, str | None] = {
     "text": None,
     # An address in the API; on the page that assigns, a colleague's id.
     "to": "user",
+    "told_by_sound": None,
+    "told_in_words": None,
+    "told_of": None,
+    "told_on_desktop": None,
     "type": None,
     "until": None,
     "until_reply": None,
@@ -130,6 +138,7 @@ FIELDS: dict[str, str | None] = {
 # Fields that a body needs beside the one that names something.
 _CONTACT = {"channel": "call", "direction": "out", "status": "replied"}
 COMPANIONS = {
+    "conversations": {"action": "close"},
     "externalId": _CONTACT,
     "instance": {"to": "+221709999999"},
     "leadId": _CONTACT,
@@ -441,6 +450,8 @@ def _query(actor: Actor) -> dict[str, Any]:
     return {
         **named,
         "conversation": actor.ids["conversation"],
+        "message": actor.ids["message"],
+        "note": actor.ids["team_note"],
         "number": actor.ids["instance"],
         "person": actor.ids["user"],
         "q": "Leak",

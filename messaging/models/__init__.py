@@ -11,18 +11,22 @@ from messaging.models.leads import (
     Stage,
     StageChange,
 )
+from messaging.models.notes import Draft, Mention, Note
 
 __all__ = [
     "Activity",
     "Conversation",
+    "Draft",
     "FollowUp",
     "InstanceDay",
     "Lead",
     "LeadIdentity",
     "LeadMerge",
+    "Mention",
     "Message",
     "MessageEvent",
     "MessageFile",
+    "Note",
     "Stage",
     "StageChange",
     "Standing",

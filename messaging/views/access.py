@@ -1,14 +1,16 @@
 """Who may open a page, whose rows it may show, and in which time zone."""
 
+from collections import Counter
 from functools import wraps
 from zoneinfo import ZoneInfo
 
+from django.db.models import Value
 from django.http import Http404, HttpResponse
 from django.utils import timezone
 from django.utils.cache import patch_cache_control
 
-from messaging import queries
-from messaging.models import Conversation, Message
+from messaging import noting, queries
+from messaging.models import Conversation, Message, Note
 from tenants.permissions import Action, needs
 
 MOST_UNREAD = 100
@@ -55,15 +57,30 @@ def message_or_404(request, pk: int) -> Message:
     return found
 
 
-def unread_of(user) -> int:
-    """How many open conversations are unread; counting stops at a hundred, shown as 99+."""
+def note_or_404(request, pk: int) -> Note:
+    """A note this person may see; anything else does not exist."""
+    found = noting.note_of(request.user, pk)
+    if found is None:
+        raise Http404("no such note")
+    return found
+
+
+def unread_of(user) -> tuple[int, int]:
+    """How many open conversations are unread, and how many mentions unseen; one query.
+
+    Counting stops at a hundred, shown as 99+.
+    """
     unread = queries.visible_conversations(user).filter(
         state=Conversation.State.OPEN, unread_count__gt=0
     )
-    return len(unread.order_by().values_list("pk", flat=True)[:MOST_UNREAD])
+    conversations = unread.order_by().values_list(Value("unread"))[:MOST_UNREAD]
+    mentions = noting.unseen(user).values_list(Value("unseen"))[:MOST_UNREAD]
+    counted = Counter(kind for (kind,) in conversations.union(mentions, all=True))
+    return counted["unread"], counted["unseen"]
 
 
 def tell_unread(response: HttpResponse, user) -> HttpResponse:
-    """Say the unread count beside a piece of a page, so that the page needs no second request."""
-    response["X-Unread"] = str(unread_of(user))
+    """Say the counts beside a piece of a page, so that the page needs no second request."""
+    unread, unseen = unread_of(user)
+    response["X-Unread"], response["X-Mentions"] = str(unread), str(unseen)
     return response

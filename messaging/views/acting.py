@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from messaging import conversing, outbox
+from messaging import conversing, drafting, outbox
 from messaging.filters import Filters
 from messaging.forms import AssignForm, FileReplyForm
 from messaging.models import Conversation, Message
@@ -37,6 +37,7 @@ def send(request, pk: int):
         )
     except (outbox.Refused, limits.LimitReached) as refusal:
         return _refused(request, refusal.message)
+    drafting.sent(conversation, request.user, request.POST.get("text", ""))
     if message.conversation_id != conversation.pk:
         said = _("This message was already sent elsewhere. Please write it again.")
         return _refused(request, said)

@@ -4,7 +4,7 @@ from django.http import HttpResponse, HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
-from messaging import conversing, queries, searching
+from messaging import conversing, noting, queries, searching
 from messaging.filters import Filters
 from messaging.models import Conversation
 from messaging.views import showing
@@ -145,11 +145,14 @@ def _opened(request, pk: int) -> dict:
 
 
 def _where_to_begin(request, found: Conversation) -> tuple[queries.Stretch, dict]:
-    """The message that was asked for, else the first unread one, else the end."""
-    wanted = request.GET.get("message", "")
-    target = queries.message_of(request.user, int(wanted)) if _is_id(wanted) else None
+    """What was asked for, a message or a note, else the first unread one, else the end."""
+    target = _asked_for(request, "message", queries.message_of)
     if target is not None and target.conversation_id == found.pk:
-        return queries.around(found, queries.place_of(target)), {"target": target.pk}
+        return queries.around(found, queries.place_of(target)), {"target": f"message-{target.pk}"}
+    note = _asked_for(request, "note", noting.note_of)
+    if note is not None and note.conversation_id == found.pk:
+        place = queries.Cursor(note.created_at, 0)
+        return queries.around(found, place), {"target": f"note-{note.pk}"}
     stretch = queries.newest(found)
     unread = queries.first_unread(found, stretch.rows)
     if unread is None:
@@ -157,6 +160,11 @@ def _where_to_begin(request, found: Conversation) -> tuple[queries.Stretch, dict
     if unread not in stretch.rows:
         stretch = queries.around(found, queries.place_of(unread))
     return stretch, {"first_unread": unread.pk, "unread_count": found.unread_count}
+
+
+def _asked_for(request, name: str, look_up):
+    wanted = request.GET.get(name, "")
+    return look_up(request.user, int(wanted)) if _is_id(wanted) else None
 
 
 def _mark_read(request, found: Conversation) -> None:

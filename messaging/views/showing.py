@@ -1,5 +1,6 @@
 """From rows to what a template draws: bubbles, numbers, toasts."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,12 +11,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_htmx.http import trigger_client_event
 
-from messaging import mailing, optouts, sniffing
+from messaging import mailing, noting, optouts, sniffing
 from messaging.addressing import Kind as AddressKind
-from messaging.models import Conversation, Message
+from messaging.models import Conversation, Message, Note
 from messaging.providers import get as provider_of
 from messaging.providers.base import Feature
 from messaging.queries import Stretch
+from messaging.searching import Piece
 from tenants.models import ProviderInstance
 from tenants.permissions import Action, may
 
@@ -58,15 +60,43 @@ class Bubble:
         return apart > timedelta(minutes=1)
 
 
+@dataclass
+class NoteEntry:
+    """A note as it is drawn among the messages."""
+
+    note: Note
+    begins: bool = True
+    ends: bool = True
+    first_of_day: bool = True
+
+    @property
+    def day(self):
+        return timezone.localtime(self.note.created_at).date()
+
+    @property
+    def order(self) -> int:
+        return _microseconds(self.note.created_at)
+
+    @property
+    def sender(self) -> str:
+        return f"note-{self.note.by_id or ''}"
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """The text, the names in it apart."""
+        names = [re.escape(name) for name in self.note.names]
+        cut = re.split(f"({'|'.join(names)})", self.note.text) if names else [self.note.text]
+        return [Piece(part, part in self.note.names) for part in cut if part]
+
+
+Entry = Bubble | NoteEntry
+
+
 def bubbles(conversation: Conversation, newest_first: Iterable[Message]) -> list[Bubble]:
     """Bubbles in reading order, grouped by sender and day."""
     messages = list(newest_first)[::-1]
     quoted = _quoted(conversation, messages)
-    drawn = [Bubble(message, quoted.get(message.reply_to)) for message in messages]
-    for earlier, later in pairwise(drawn):
-        later.first_of_day = earlier.day != later.day
-        earlier.ends = later.begins = not _together(earlier, later)
-    return drawn
+    return _grouped([Bubble(message, quoted.get(message.reply_to)) for message in messages])
 
 
 def bubble(message: Message) -> Bubble:
@@ -84,12 +114,16 @@ def numbers(request) -> dict[int, ProviderInstance]:
 
 def pane(request, conversation: Conversation, shown: Stretch) -> dict[str, Any]:
     """What an open conversation shows."""
+    drawn = bubbles(conversation, shown.rows)
+    notes = [NoteEntry(note) for note in noting.beside(conversation, shown)]
+    woven = sorted([*drawn, *notes], key=lambda entry: entry.order)
     with_subject = has_subject(conversation.provider)
     return {
         **head(request, conversation),
         "has_subject": with_subject,
         "proposed_subject": mailing.proposed_subject(conversation) if with_subject else "",
-        "bubbles": bubbles(conversation, shown.rows),
+        "bubbles": drawn,
+        "entries": _grouped(woven) if notes else drawn,
         "older": shown.older,
         "newer": shown.newer,
     }
@@ -154,11 +188,18 @@ def _quoted(conversation: Conversation, messages: list[Message]) -> dict[str, Me
     return {message.external_id: message for message in found}
 
 
-def _together(earlier: Bubble, later: Bubble) -> bool:
+def _grouped(entries: list) -> list:
+    for earlier, later in pairwise(entries):
+        later.first_of_day = earlier.day != later.day
+        earlier.ends = later.begins = not _together(earlier, later)
+    return entries
+
+
+def _together(earlier: Entry, later: Entry) -> bool:
     return (
         earlier.sender == later.sender
         and earlier.day == later.day
-        and later.message.sent_at - earlier.message.sent_at < TOGETHER
+        and later.order - earlier.order < TOGETHER / timedelta(microseconds=1)
     )
 
 

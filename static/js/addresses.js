@@ -27,8 +27,12 @@ export function query(more = {}, url = location) {
 /** The conversation that an address opens, or null. */
 export const conversationOf = (url = location) => url.pathname.match(/^\/inbox\/(\d+)\/$/)?.[1] ?? null;
 
-/** The message that an address leads to, or null. */
-export const messageOf = (url = location) => new URLSearchParams(url.search).get("message");
+/** The message or note that an address leads to, as its parameter; empty where it says none. */
+export function targetOf(url = location) {
+  const asked = new URLSearchParams(url.search);
+  if (asked.get("message")) return { message: asked.get("message") };
+  return asked.get("note") ? { note: asked.get("note") } : {};
+}
 
 /** Where this page is, with other filters. */
 export function withFilters(changes) {

@@ -1,6 +1,8 @@
 // Writing an answer: what is typed is kept until the server has it.
 
+import * as answering from "./answering.js";
 import { mergeHtml, openedId, showPending } from "./conversation.js";
+import * as drafts from "./drafts.js";
 import { fetchPiece } from "./fetching.js";
 import * as files from "./files.js";
 import { words } from "./words.js";
@@ -10,7 +12,6 @@ const field = () => document.getElementById("composer-text");
 // Only where messages have a subject: there one writes more than a line.
 const subject = () => document.getElementById("composer-subject");
 const problem = () => document.getElementById("composer-problem");
-const draftKey = (id) => `${document.body.dataset.draft}.${id}`;
 
 // One after the other: two quick answers arrive in the order they were written.
 let sending = Promise.resolve();
@@ -21,10 +22,11 @@ const attempts = new Map();
 export function begin() {
   if (!form()) return;
   files.begin();
-  field().value = read(draftKey(openedId()));
+  field().value = drafts.read(openedId()) || field().value;
   grow();
   field().addEventListener("input", () => {
-    keep(draftKey(openedId()), field().value);
+    drafts.keep(openedId(), field().value);
+    answering.tell(openedId(), field().value);
     grow();
   });
   field().addEventListener("keydown", (event) => {
@@ -57,7 +59,7 @@ function submit() {
     ? items.map((item, place) => withFile(id, url, place ? "" : text, item))
     : [{ id, url, text, reference: referenceFor(id, text) }];
   // Kept until the server has it, so that a page that closes meanwhile loses nothing.
-  keep(draftKey(id), text);
+  drafts.hold(id, text);
   field().value = "";
   problem().replaceChildren();
   grow();
@@ -84,7 +86,7 @@ async function deliver(attempt, bubble) {
   if (!piece.ok) return giveBack(attempt, bubble, piece);
   attempts.delete(attempt.id);
   if (attempt.item) files.letGo(attempt.item);
-  if (read(draftKey(attempt.id)) === attempt.text) keep(draftKey(attempt.id), "");
+  drafts.sent(attempt.id, attempt.text);
   if (openedId() === attempt.id) mergeHtml(piece.html);
   bubble.remove();
   document.dispatchEvent(new CustomEvent("changed", { detail: { conversation: attempt.id } }));
@@ -95,10 +97,10 @@ function giveBack(attempt, bubble, piece) {
   if (attempt.item) files.putBack(attempt.id, attempt.item);
   else attempts.set(attempt.id, attempt);
   const isHere = openedId() === attempt.id && field();
-  const typedSince = isHere ? field().value : read(draftKey(attempt.id));
+  const typedSince = isHere ? field().value : drafts.read(attempt.id);
   const both = [attempt.text, typedSince].filter(Boolean).join("\n");
   const text = typedSince === attempt.text ? typedSince : both;
-  keep(draftKey(attempt.id), text);
+  drafts.keep(attempt.id, text);
   if (!isHere) return;
   field().value = text;
   grow();
@@ -134,21 +136,4 @@ function grow() {
   if (CSS.supports("field-sizing", "content")) return;
   field().style.height = "auto";
   field().style.height = `${Math.min(field().scrollHeight + 2, 200)}px`;
-}
-
-function keep(key, text) {
-  try {
-    if (text) localStorage.setItem(key, text);
-    else localStorage.removeItem(key);
-  } catch {
-    // A browser without storage still sends; it only forgets drafts.
-  }
-}
-
-function read(key) {
-  try {
-    return localStorage.getItem(key) ?? "";
-  } catch {
-    return "";
-  }
 }

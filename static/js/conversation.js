@@ -9,8 +9,9 @@ const AT_BOTTOM_PX = 48;
 const pane = () => document.getElementById("pane");
 const messages = () => document.getElementById("messages");
 const scroller = () => document.getElementById("message-scroll");
-const bubbles = () => [...messages().querySelectorAll(":scope > [data-message]")];
-const bubbleOf = (id) => messages().querySelector(`:scope > [data-message="${id}"]`);
+// Messages and notes, "message-12" and "note-3".
+const entries = () => [...messages().querySelectorAll(":scope > [data-entry]")];
+const entryOf = (entry) => messages().querySelector(`:scope > [data-entry="${entry}"]`);
 
 let watcher;
 let sizes;
@@ -24,15 +25,15 @@ export const openedId = () => messages()?.dataset.of ?? null;
 export const mayAnswer = () => Boolean(document.getElementById("composer"));
 
 /** Load a conversation into the pane, at a message or at its end. Answers whether it is shown. */
-export async function load(id, message = null) {
+export async function load(id, target = {}) {
   pane().replaceChildren(document.getElementById("skeleton").content.cloneNode(true));
-  const piece = await fetchPiece(`/inbox/${id}/pane/${query({ message })}`);
+  const piece = await fetchPiece(`/inbox/${id}/pane/${query(target)}`);
   if (piece.status === 404 || piece.status === 403) {
     location.assign(`/inbox/${id}/`);
     return false;
   }
   if (!piece.ok) {
-    showFailure(() => load(id, message).then((shown) => shown && announceOpened()));
+    showFailure(() => load(id, target).then((shown) => shown && announceOpened()));
     return false;
   }
   fill(pane(), piece.html);
@@ -48,9 +49,9 @@ export function begin() {
   document.getElementById("new-messages")?.addEventListener("click", toNewest);
 }
 
-/** Bring a message into sight and mark it for a moment. Answers whether it is loaded. */
-export function jumpTo(id) {
-  const bubble = id && bubbleOf(id);
+/** Bring an entry into sight and mark it for a moment. Answers whether it is loaded. */
+export function jumpTo(entry) {
+  const bubble = entry && entryOf(entry);
   if (!bubble) return false;
   isStuck = false;
   bubble.scrollIntoView({ block: "center" });
@@ -75,20 +76,20 @@ export function clear() {
   pane().replaceChildren(document.getElementById("nothing-open").content.cloneNode(true));
 }
 
-/** Fetch one message and put it where it belongs. Answers the bubble when it is new. */
-export async function refreshMessage(id) {
+/** Fetch one message or note and put it where it belongs. Answers the entry when it is new. */
+export async function refreshEntry(kind, id) {
   const conversation = openedId();
-  const piece = await fetchPiece(`/messages/${id}/`);
+  const piece = await fetchPiece(`/${kind}s/${id}/`);
   if (conversation !== openedId()) return null;
-  if (piece.status === 404) bubbleOf(id)?.remove();
+  if (piece.status === 404) entryOf(`${kind}-${id}`)?.remove();
   if (!piece.ok) return null;
-  const [bubble] = elementsOf(piece.html, "[data-message]");
-  if (!bubble) return null;
-  if (gap() && !bubbleOf(id)) {
+  const [entry] = elementsOf(piece.html, "[data-entry]");
+  if (!entry) return null;
+  if (gap() && !entryOf(entry.dataset.entry)) {
     showChip();
     return null;
   }
-  return merge([bubble])[0] ?? null;
+  return merge([entry])[0] ?? null;
 }
 
 /** Fetch the messages that are on screen and bring them in line. Answers the new ones. */
@@ -96,8 +97,8 @@ export async function refreshMessages() {
   const conversation = openedId();
   const piece = await fetchPiece(`/inbox/${conversation}/messages/?${onScreen()}`);
   if (!piece.ok || conversation !== openedId()) return [];
-  const fresh = elementsOf(piece.html, "[data-message]");
-  return merge(gap() ? fresh.filter((bubble) => bubbleOf(bubble.dataset.message)) : fresh);
+  const fresh = elementsOf(piece.html, "[data-entry]");
+  return merge(gap() ? fresh.filter((entry) => entryOf(entry.dataset.entry)) : fresh);
 }
 
 /** Fetch what stands above the messages. */
@@ -127,16 +128,16 @@ export function showPending(text, reference) {
   return bubble;
 }
 
-/** Put a message's html where it belongs. */
+/** Put the html of a message or a note where it belongs. */
 export function mergeHtml(html) {
-  return merge(elementsOf(html, "[data-message]"));
+  return merge(elementsOf(html, "[data-entry]"));
 }
 
 /** Draw groups and day lines anew, after bubbles came, went or changed. */
 export function regroup() {
   if (!messages()) return;
   let earlier = null;
-  for (const bubble of bubbles()) {
+  for (const bubble of entries()) {
     const joins = earlier !== null && together(earlier, bubble);
     bubble.classList.toggle("first-of-day", earlier?.dataset.day !== bubble.dataset.day);
     bubble.classList.toggle("begins", !joins);
@@ -179,14 +180,15 @@ function merge(fresh) {
 }
 
 function place(bubble) {
-  const old = bubbleOf(bubble.dataset.message);
+  const old = entryOf(bubble.dataset.entry);
   if (old && sameContent(old, bubble)) return false;
   messages().querySelector("[data-empty]")?.remove();
-  messages().querySelector(`.pending[data-reference="${bubble.dataset.reference}"]`)?.remove();
+  const { reference } = bubble.dataset;
+  if (reference) messages().querySelector(`.pending[data-reference="${reference}"]`)?.remove();
   if (old && old.dataset.at === bubble.dataset.at) old.replaceWith(bubble);
   else {
     old?.remove();
-    const next = bubbles().find((each) => isEarlier(bubble, each));
+    const next = entries().find((each) => isEarlier(bubble, each));
     const end = messages().querySelector(":scope > [data-newer], :scope > .pending");
     messages().insertBefore(bubble, next ?? end);
   }
@@ -204,7 +206,7 @@ function sameContent(old, fresh) {
 
 function isEarlier(one, other) {
   const [a, b] = [Number(one.dataset.at), Number(other.dataset.at)];
-  return a !== b ? a < b : Number(one.dataset.message) < Number(other.dataset.message);
+  return a !== b ? a < b : Number(one.dataset.message ?? 0) < Number(other.dataset.message ?? 0);
 }
 
 function together(earlier, later) {
@@ -238,9 +240,9 @@ async function loadMore(marker) {
   delete marker.dataset.loading;
   if (!piece.ok) return;
   const [fromEnd, fromStart] = [distanceFromEnd(), scroller().scrollTop];
-  const wanted = marker.dataset.older ? "[data-message], [data-older]" : "[data-message], [data-newer]";
+  const wanted = marker.dataset.older ? "[data-entry], [data-older]" : "[data-entry], [data-newer]";
   const known = elementsOf(piece.html, wanted).filter(
-    (each) => !each.dataset.message || !bubbleOf(each.dataset.message),
+    (each) => !each.dataset.entry || !entryOf(each.dataset.entry),
   );
   marker.replaceWith(...known);
   known.forEach((each) => window.htmx?.process(each));
@@ -253,8 +255,8 @@ async function loadMore(marker) {
 const gap = () => messages().querySelector(":scope > [data-newer]");
 
 function onScreen() {
-  const count = Math.max(bubbles().length, 30);
-  const [first] = bubbles();
+  const count = Math.max(entries().length, 30);
+  const [first] = entries();
   if (!gap() || !first) return `count=${count}`;
   const at = new Date(Number(first.dataset.at) / 1000).toISOString();
   return `count=${count}&after=${encodeURIComponent(`${at}~0`)}`;

@@ -5,7 +5,7 @@ const PATIENCE_MS = 15_000;
 export const SIGNED_OUT = "signed-out";
 
 /** A piece of a page. `status` is 0 where the server could not be reached. */
-export async function fetchPiece(url, { method = "GET", body } = {}) {
+export async function fetchPiece(url, { method = "GET", body, tells = false } = {}) {
   try {
     const response = await fetch(url, {
       method,
@@ -16,7 +16,8 @@ export async function fetchPiece(url, { method = "GET", body } = {}) {
     });
     const html = response.status === 204 ? "" : await response.text();
     if (response.status === 401) document.dispatchEvent(new CustomEvent(SIGNED_OUT));
-    tellUnread(response.headers.get("X-Unread"));
+    tellCounts(response.headers);
+    if (tells) tellEvents(response.headers.get("HX-Trigger"));
     return { ok: response.ok, status: response.status, html };
   } catch {
     return { ok: false, status: 0, html: "" };
@@ -36,7 +37,15 @@ export function fill(element, html) {
   window.htmx?.process(element);
 }
 
-function tellUnread(count) {
-  if (count === null) return;
-  document.dispatchEvent(new CustomEvent("unread", { detail: Number(count) }));
+function tellCounts(headers) {
+  for (const [name, header] of [["unread", "X-Unread"], ["mentions", "X-Mentions"]]) {
+    const count = headers.get(header);
+    if (count !== null) document.dispatchEvent(new CustomEvent(name, { detail: Number(count) }));
+  }
+}
+
+function tellEvents(said) {
+  for (const [name, detail] of Object.entries(said ? JSON.parse(said) : {})) {
+    document.body.dispatchEvent(new CustomEvent(name, { detail, bubbles: true }));
+  }
 }

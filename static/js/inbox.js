@@ -1,18 +1,21 @@
 // The inbox page: its address says which view and which conversation; everything follows it.
 
-import { conversationOf, messageOf, query, withFilters } from "./addresses.js";
+import { conversationOf, query, targetOf, withFilters } from "./addresses.js";
+import * as answering from "./answering.js";
 import * as composer from "./composer.js";
 import * as conversation from "./conversation.js";
 import { fetchPiece } from "./fetching.js";
 import * as list from "./list.js";
+import * as notes from "./notes.js";
 import * as panel from "./panel.js";
+import * as picks from "./picks.js";
 import * as search from "./search.js";
 
 const GATHER_MS = 120;
 const MANY = 10;
 
 const inbox = () => document.querySelector(".inbox");
-const waiting = { conversations: new Set(), messages: new Set() };
+const waiting = { conversations: new Set(), entries: new Set() };
 let gathering = null;
 let wanted = 0;
 let listed = query();
@@ -23,6 +26,7 @@ export const isHere = () => Boolean(inbox());
 export function begin() {
   settle();
   search.begin(instead);
+  picks.begin();
   document.addEventListener("click", follow);
   document.addEventListener("submit", narrow);
   document.addEventListener("conversation-opened", settle);
@@ -38,13 +42,17 @@ export function go(url) {
   return show(url);
 }
 
-/** One step back: from what was searched to the list, from the conversation to the list. */
+/** One step back: from a note, a selection, what was searched, the conversation. */
 export function stepBack() {
+  if (notes.close() || picks.clear()) return;
   const id = conversation.openedId();
   if (!id) return search.clear(instead);
   go(new URL(`/${query()}`, location.href));
   list.focusRow(id);
 }
+
+/** Show one of the four views. */
+export const showView = (view) => go(withFilters({ view }));
 
 /** The first unread message of the open conversation, else the next unread conversation. */
 export function toUnread() {
@@ -54,10 +62,13 @@ export function toUnread() {
 }
 
 /** Something changed: gather for a moment, then fetch each thing once. */
-export function changed({ conversation: id, message }) {
+export function changed({ kind, conversation: id, message, note, user }) {
   if (!id) return;
+  if (kind === "answering") return answering.hear(String(id), user);
   waiting.conversations.add(String(id));
-  if (message && String(id) === conversation.openedId()) waiting.messages.add(String(message));
+  const isHere = String(id) === conversation.openedId();
+  if (message && isHere) waiting.entries.add(`message ${message}`);
+  if (note && isHere) waiting.entries.add(`note ${note}`);
   gathering ??= setTimeout(fetchChanged, GATHER_MS);
 }
 
@@ -76,12 +87,12 @@ export async function refreshAll() {
 async function fetchChanged() {
   gathering = null;
   const conversations = [...waiting.conversations];
-  const messages = [...waiting.messages];
+  const entries = [...waiting.entries];
   waiting.conversations.clear();
-  waiting.messages.clear();
+  waiting.entries.clear();
   const opened = conversation.openedId();
-  if (messages.length > MANY) await arrive(conversation.refreshMessages());
-  else await Promise.all(messages.map((id) => arrive(one(conversation.refreshMessage(id)))));
+  if (entries.length > MANY) await arrive(conversation.refreshMessages());
+  else await Promise.all(entries.map((entry) => arrive(one(conversation.refreshEntry(...entry.split(" "))))));
   if (opened && conversations.includes(opened)) conversation.refreshHead();
   if (conversations.length > MANY) list.refreshList(opened);
   else conversations.forEach((id) => list.refreshRow(id, opened));
@@ -90,7 +101,7 @@ async function fetchChanged() {
 const one = async (promise) => [await promise].filter(Boolean);
 
 async function arrive(promise) {
-  const received = (await promise).filter((bubble) => bubble.classList.contains("in"));
+  const received = (await promise).filter((entry) => entry.classList.contains("in"));
   if (!received.length) return;
   announce(received[received.length - 1]);
   // Before the row is fetched, so that no unread mark flashes beside what is being read.
@@ -137,17 +148,19 @@ function instead(url) {
 
 async function show(url) {
   const id = conversationOf(url);
-  const message = messageOf(url);
+  const target = targetOf(url);
+  const [entry] = Object.entries(target).map(([kind, pk]) => `${kind}-${pk}`);
   const turn = ++wanted;
   inbox().dataset.open = id ? "conversation" : "list";
   list.markOpened(id);
   if (listed !== query()) {
     listed = query();
+    picks.clear();
     list.show(id);
   }
-  if (id === conversation.openedId() && (!message || conversation.jumpTo(message))) return;
+  if (id === conversation.openedId() && (!entry || conversation.jumpTo(entry))) return;
   if (!id) return close();
-  const shown = await conversation.load(id, message);
+  const shown = await conversation.load(id, target);
   // Somebody was quicker than the line and has opened another one since.
   if (shown && turn === wanted) settle();
 }
@@ -161,6 +174,8 @@ function close() {
 function settle() {
   conversation.begin();
   composer.begin();
+  notes.begin();
+  answering.begin();
   panel.follow();
   list.markOpened(conversation.openedId());
   if (conversation.openedId()) list.refreshRow(conversation.openedId(), conversation.openedId());

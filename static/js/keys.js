@@ -4,7 +4,9 @@ import * as composer from "./composer.js";
 import * as dialogs from "./dialogs.js";
 import * as inbox from "./inbox.js";
 import * as list from "./list.js";
+import * as notes from "./notes.js";
 import * as panel from "./panel.js";
+import * as picks from "./picks.js";
 import * as search from "./search.js";
 
 const CHORD_MS = 1_500;
@@ -17,6 +19,15 @@ const PLAIN = {
   f: () => document.getElementById("filter")?.click(),
   u: () => inbox.isHere() && inbox.toUnread(),
   r: () => composer.focus(),
+  n: () => notes.open(),
+  x: () => inbox.isHere() && picks.toggle(),
+  X: () => inbox.isHere() && picks.toggleAll(),
+  p: () => document.querySelector("[data-panel]")?.click(),
+  w: () => document.querySelector(".rail [data-dialog]")?.click(),
+  1: () => inbox.isHere() && inbox.showView("mine"),
+  2: () => inbox.isHere() && inbox.showView("unassigned"),
+  3: () => inbox.isHere() && inbox.showView("all"),
+  4: () => inbox.isHere() && inbox.showView("closed"),
   a: () => document.querySelector("[data-assign]")?.click(),
   e: () => document.querySelector("#pane-head [data-close]")?.click(),
   "?": () => dialogs.showHelp(),
@@ -25,6 +36,7 @@ const PLAIN = {
 const AFTER_G = {
   i: () => location.assign("/"),
   l: () => location.assign("/leads/"),
+  m: () => location.assign("/mentions/"),
 };
 
 let goUntil = 0;
@@ -33,7 +45,7 @@ export function begin() {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || dialogs.isOpen()) return;
     if (event.key === "Escape") return stepBack(event);
-    if (event.target.closest?.(WRITING)) return;
+    if (event.target.closest?.(WRITING) && !event.target.matches("[data-pick]")) return;
     const action = actionOf(event.key);
     if (!action) return;
     event.preventDefault();
@@ -54,7 +66,8 @@ function stepBack(event) {
     return menu.querySelector("summary").focus();
   }
   if (panel.stepBack()) return;
-  if (event.target.closest?.(WRITING)) {
+  if (event.target.id === "note-text" && notes.close()) return;
+  if (event.target.closest?.(WRITING) && !event.target.matches("[data-pick]")) {
     event.target.blur();
     return document.getElementById("message-scroll")?.focus();
   }

@@ -1,6 +1,6 @@
 // The list of conversations, or of what was found: kept sorted, changed row by row.
 
-import { filtersOf, messageOf, query } from "./addresses.js";
+import { filtersOf, query, targetOf } from "./addresses.js";
 import { elementsOf, fetchPiece, fill } from "./fetching.js";
 
 const ROWS = ":scope > [data-conversation], :scope > [data-found]";
@@ -57,7 +57,7 @@ export async function show(openedId) {
 
 /** Mark the row of the conversation, or of the message, that is open. */
 export function markOpened(id) {
-  const message = messageOf();
+  const { message } = targetOf();
   for (const row of rows()) {
     const link = row.querySelector("a.row");
     const isOpen = row.dataset.found
@@ -76,6 +76,18 @@ export function step(direction) {
   const from = focused >= 0 ? focused : opened;
   const next = from < 0 ? 0 : Math.min(Math.max(from + direction, 0), all.length - 1);
   all[next]?.querySelector("a.row").focus();
+}
+
+/** The row that has the focus, else the open one; null where there is none. */
+export const current = () =>
+  rows().find((row) => row.contains(document.activeElement)) ??
+  rows().find((row) => row.querySelector("[aria-current]")) ??
+  null;
+
+/** Say or stop saying that a colleague is answering in a conversation. */
+export function showAnswering(id, isAnswering) {
+  const mark = rowOf(id)?.querySelector(".answering");
+  if (mark) mark.hidden = !isAnswering;
 }
 
 /** Give the focus back to the row of a conversation. */

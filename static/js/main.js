@@ -5,6 +5,7 @@ import { fetchPiece, SIGNED_OUT } from "./fetching.js";
 import * as inbox from "./inbox.js";
 import * as keys from "./keys.js";
 import { keepLive } from "./live.js";
+import * as notices from "./notices.js";
 import * as panel from "./panel.js";
 import * as toasts from "./toasts.js";
 import { refreshTimes } from "./words.js";
@@ -21,8 +22,10 @@ toasts.begin();
 dialogs.begin();
 panel.begin();
 keys.begin();
+notices.begin();
 menus();
 document.addEventListener("unread", (event) => showUnread(event.detail));
+document.addEventListener("mentions", (event) => showCount("[data-mentions]", event.detail));
 document.addEventListener("titled", (event) => {
   name = event.detail;
   showTitle();
@@ -34,7 +37,10 @@ showTitle();
 if (inbox.isHere()) inbox.begin();
 keepLive({
   path: document.body.dataset.livePath,
-  onEvent: changed,
+  onEvent: (event) => {
+    notices.hear(event);
+    changed(event);
+  },
   onStale: () => (inbox.isHere() ? inbox.refreshAll() : fetchPiece("/unread/")),
   onState: showState,
 });
@@ -42,8 +48,9 @@ setInterval(refreshTimes, TIMES_MS);
 setTimeout(() => document.getElementById("live-state").setAttribute("data-shown", ""), QUIET_MS);
 
 function changed(event) {
-  if (inbox.isHere()) inbox.changed(event);
-  else fetchPiece("/unread/");
+  if (event.kind === "answering" && !inbox.isHere()) return;
+  if (inbox.isHere() && event.conversation) inbox.changed(event);
+  else if (event.kind !== "mention" || String(event.user) === document.body.dataset.me) fetchPiece("/unread/");
 }
 
 function showState(state) {
@@ -56,10 +63,14 @@ function showState(state) {
 
 function showUnread(count) {
   unread = count;
-  const badge = document.querySelector("[data-unread]");
+  showCount("[data-unread]", count);
+  showTitle();
+}
+
+function showCount(selector, count) {
+  const badge = document.querySelector(selector);
   badge.hidden = count === 0;
   badge.querySelector("span").textContent = said(count);
-  showTitle();
 }
 
 function showTitle() {

@@ -6,15 +6,23 @@ import { words } from "./words.js";
 const SHOWN_MS = 8_000;
 
 /** Say something; `undo` is an address that takes it back. */
-export function toast({ text, undo, values = {}, undo_word: undoWord }) {
+export function toast({ text, undo, values = {}, undo_word: undoWord, link, link_word: linkWord }) {
   const box = document.createElement("div");
   box.className = "toast";
   const said = document.createElement("span");
   said.textContent = text;
   box.append(said);
   if (undo) box.append(undoButton(box, undo, values, undoWord));
+  if (link) box.append(linkTo(link, linkWord));
   document.getElementById("toasts").replaceChildren(box);
   setTimeout(() => box.remove(), SHOWN_MS);
+}
+
+function linkTo(address, word) {
+  const link = document.createElement("a");
+  link.href = address;
+  link.textContent = word;
+  return link;
 }
 
 function undoButton(box, address, values, word) {

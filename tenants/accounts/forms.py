@@ -9,6 +9,9 @@ from django.utils.translation import gettext_lazy as _
 from tenants.accounts import second_step
 from tenants.accounts.models import Role, User
 
+# allauth's label. Said here, so that our catalogue, which comes before Django's "Courriel", has it.
+EMAIL = _("Email")
+
 
 class _OnceOnly:
     """Accepts each code once, however long allauth would take it."""

@@ -22,6 +22,14 @@ class Role(models.TextChoices):
     STAFF = "staff", _("platform staff")
 
 
+class ToldOf(models.TextChoices):
+    """What a person wants to be told of while they look elsewhere."""
+
+    ALL = "all", _("every message")
+    MINE = "mine", _("messages in my conversations and in those nobody looks after")
+    MENTIONS = "mentions", _("only notes that name me")
+
+
 class UserManager(BaseUserManager):
     """Makes users; e-mail addresses are kept and compared in lower case."""
 
@@ -53,6 +61,12 @@ class User(AbstractBaseUser):
     name = models.CharField(_("name"), max_length=150, blank=True)
     role = models.CharField(_("role"), max_length=20, choices=Role.choices, default=Role.AGENT)
     language = models.CharField(_("language"), max_length=5, blank=True)
+    told_of = models.CharField(
+        _("tell me of"), max_length=10, choices=ToldOf.choices, default=ToldOf.MINE
+    )
+    told_by_sound = models.BooleanField(_("with a sound"), default=True)
+    told_on_desktop = models.BooleanField(_("with a notification of this device"), default=False)
+    told_in_words = models.BooleanField(_("show what was said in it"), default=True)
     is_active = models.BooleanField(_("active"), default=True)
     token_version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)

@@ -92,13 +92,14 @@ class Stage:
             _end(server)
 
     def _furnish(self) -> None:
-        self._manage("migrate_schemas", "--schema=public")
+        self.manage("migrate_schemas", "--schema=public")
         person = ("--owner-email=owner@bench.test", f"--owner-password={secrets.token_urlsafe()}")
-        self._manage("create_tenant", SLUG, "--name=Bench", *person)
+        self.manage("create_tenant", SLUG, "--name=Bench", *person)
         fields = ("api_key=key-of-the-bench", f"webhook_secret={WEBHOOK_SECRET}")
-        self._manage("connect_instance", SLUG, "wasender", "--phone=+33612345678", "--set", *fields)
+        self.manage("connect_instance", SLUG, "wasender", "--phone=+33612345678", "--set", *fields)
 
-    def _manage(self, *arguments: str) -> None:
+    def manage(self, *arguments: str) -> None:
+        """Run a management command on this stage."""
         subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,

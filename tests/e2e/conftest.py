@@ -85,7 +85,7 @@ def start(data_dir: str, port: int) -> tuple[subprocess.Popen, str]:
         assert process.poll() is None, text
         return text if "Ctrl-C" in text else ""
 
-    return process, until(said, 90, "the product is up")
+    return process, until(said, 180, "the product is up")
 
 
 @pytest.fixture(scope="package")

@@ -91,7 +91,9 @@ def plant_long(slug: str, count: int = 200) -> int:
 
 
 def _talk(number, owner, name: str, phone: str, said: list) -> Conversation:
-    lead = Lead.objects.create(name=name, owner=owner if name.startswith("A") else None)
+    lead = Lead.objects.create(
+        name=name, owner=owner if name.startswith("A") else None, recognised_at=timezone.now()
+    )
     LeadIdentity.objects.create(lead=lead, kind="phone", value=phone)
     conversation = Conversation.objects.create(
         lead=lead,

@@ -51,7 +51,7 @@ def test_message_that_was_asked_for_stands_in_the_middle(browser, tenant, conver
     opened = browser.get(f"/inbox/{conversation.pk}/pane/", {"message": target.pk})
 
     assert texts(opened) == list(range(26, 56))
-    assert f'data-target="{target.pk}"' in opened.content.decode()
+    assert f'data-target="message-{target.pk}"' in opened.content.decode()
 
 
 def test_scrolling_both_ways_shows_every_message_once(browser, tenant, conversation):

@@ -1,0 +1,93 @@
+"""Notes of the team: writing one, taking it back, who can be named, where one was named."""
+
+from django.http import HttpResponse, HttpResponseBadRequest
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
+
+from messaging import noting
+from messaging.forms import NoteInConversationForm
+from messaging.views import showing
+from messaging.views.access import conversation_or_404, note_or_404, page, tell_unread
+from tenants.accounts.models import User
+from tenants.permissions import Action
+
+MOST_OFFERED = 8
+
+
+@require_POST
+@page(Action.REPLY)
+def write(request, pk: int):
+    """Keep a note between the messages; it is never sent to anybody outside."""
+    conversation = conversation_or_404(request, pk)
+    form = NoteInConversationForm(request.POST)
+    if not form.is_valid():
+        return render(request, "inbox/refused.html", {"message": form.first_error()}, status=422)
+    note = noting.write(
+        conversation,
+        form.cleaned_data["text"],
+        by=request.user,
+        named=form.cleaned_data["named"],
+        reference=form.cleaned_data["reference"],
+        now=timezone.now(),
+    )
+    if not request.htmx:
+        return redirect("messaging:conversation", conversation.pk)
+    return render(request, "inbox/note.html", {"entry": showing.NoteEntry(note)}, status=201)
+
+
+@require_GET
+@page(Action.READ)
+def note(request, pk: int):
+    """One note, to be put where it belongs."""
+    return render(
+        request, "inbox/note.html", {"entry": showing.NoteEntry(note_or_404(request, pk))}
+    )
+
+
+@require_POST
+@page(Action.REPLY)
+def remove(request, pk: int):
+    """Take back a note of one's own, with a way to write it again."""
+    found = note_or_404(request, pk)
+    if found.by_id != request.user.pk:
+        said = _("Only whoever wrote a note can remove it.")
+        return render(request, "inbox/refused.html", {"message": said}, status=422)
+    address, text = f"/inbox/{found.conversation_id}/notes/", found.text
+    noting.remove(found)
+    return showing.with_toast(
+        HttpResponse(""), _("Note removed"), undo=address, values={"text": text}
+    )
+
+
+@require_GET
+@page(Action.READ)
+def people(request):
+    """Colleagues whose name begins like this, to be named in a note."""
+    text = request.GET.get("q", "").strip()[:60]
+    team = User.objects.filter(is_active=True).exclude(pk=request.user.pk)
+    found = team.filter(name__icontains=text) | team.filter(email__istartswith=text)
+    shown = found.order_by("name", "email")[:MOST_OFFERED]
+    return render(request, "inbox/people.html", {"people": shown})
+
+
+@require_GET
+@page(Action.READ)
+def mentions(request):
+    """Where this person was named, latest first; looking at it is having seen it."""
+    try:
+        after = int(request.GET["after"]) if request.GET.get("after") else None
+    except ValueError:
+        return HttpResponseBadRequest("after")
+    found = noting.mentions(request.user, after)
+    context = {
+        "section": "mentions",
+        "rows": found.rows,
+        "next": found.next,
+        "is_first_page": after is None,
+    }
+    if after is None:
+        noting.mark_seen(request.user, now=timezone.now())
+    template = "mentions/rows.html" if request.htmx else "mentions/mentions.html"
+    return tell_unread(render(request, template, context), request.user)

@@ -1,0 +1,157 @@
+"""Screens as everybody sees and hears them: axe finds nothing, and the documentation's pictures.
+
+`AMDA_SCREENSHOTS=docs/screenshots` puts the pictures where the documentation shows them.
+"""
+
+import os
+from pathlib import Path
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.processes import ROOT
+
+pytestmark = [pytest.mark.browser, pytest.mark.processes]
+
+SOON = 30_000
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text()
+# What the guidelines of the European directive ask for, and good practice beside them.
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+WIDTHS = {"desktop": (1280, 800), "phone": (390, 844)}
+SCREENS = ("sign-in", "inbox", "conversation", "search", "leads", "lead", "mentions", "preferences")
+LANGUAGES = ("fr", "en")
+DOCS = ROOT / "docs" / "screenshots"
+PLANT = """
+from tests.e2e import scene
+scene.plant('demo')
+"""
+
+
+@pytest.fixture(scope="module")
+def shop(product):
+    """The product with a morning's conversations in it."""
+    product.manage("shell", "--no-imports", "-c", PLANT)
+    return product
+
+
+@pytest.fixture(scope="module", params=LANGUAGES)
+def language(request, shop) -> str:
+    """The language its owner has chosen."""
+    chosen = f"User.objects.filter(email='{shop.email}').update(language='{request.param}')"
+    code = f"""
+from tenants import context, directory
+from tenants.accounts.models import User
+with context.entered(directory.tenant_of_slug('demo')):
+    {chosen}
+"""
+    shop.manage("shell", "--no-imports", "-c", code)
+    return request.param
+
+
+@pytest.fixture(scope="module", params=WIDTHS)
+def screen(request, shop, language, chromium) -> Page:
+    """A signed-in page of this width, in this language; `.shape` says which width."""
+    context = _context(chromium, shop, language, request.param)
+    page = context.new_page()
+    page.goto(shop.inbox)
+    page.fill("input[name=login]", shop.email)
+    page.fill("input[name=password]", shop.password)
+    page.keyboard.press("Enter")
+    expect(page.locator("body")).to_have_attribute("data-live", "live", timeout=SOON)
+    page.shape = request.param
+    yield page
+    context.close()
+
+
+def _context(chromium: Browser, shop, language: str, shape: str):
+    width, height = WIDTHS[shape]
+    context = chromium.new_context(
+        locale=f"{language}-FR",
+        viewport={"width": width, "height": height},
+        reduced_motion="reduce",
+    )
+    context.set_default_timeout(SOON)
+    context.add_cookies([{"name": "amda_language", "value": language, "url": shop.inbox}])
+    return context
+
+
+def go(page: Page, shop, name: str) -> None:
+    """Bring a screen up, as clicks would."""
+    if name in ("leads", "mentions", "preferences"):
+        page.goto(f"{shop.inbox}{name}/")
+    elif name == "lead":
+        page.goto(f"{shop.inbox}leads/")
+        page.locator("#lead-list a.row", has_text="Aïssatou").first.click()
+    elif name == "search":
+        page.goto(f"{shop.inbox}?q=livraison")
+        expect(page.locator("[data-found]").first).to_be_visible()
+    else:
+        page.goto(shop.inbox)
+        expect(page.locator("[data-conversation]").first).to_be_visible()
+    if name == "conversation":
+        page.locator("[data-conversation]", has_text="Aïssatou").first.click()
+        expect(page.locator("#messages [data-message]").first).to_be_visible()
+    expect(page.locator("body")).to_have_attribute("data-live", "live")
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds wrong, a line each: the rule, and where."""
+    page.evaluate(AXE)
+    found = page.evaluate("tags => axe.run(document, {runOnly: tags})", TAGS)["violations"]
+    return [f"{each['id']}: {node['html'][:160]}" for each in found for node in each["nodes"]]
+
+
+def picture(page: Page, tmp_path: Path, name: str) -> Path:
+    """Take a screen's picture, for the documentation where it is wanted there."""
+    folder = Path(os.environ.get("AMDA_SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.png"
+    page.screenshot(path=path, animations="disabled")
+    return path
+
+
+@pytest.mark.parametrize("name", SCREENS[1:])
+def test_screen_has_no_fault_and_a_picture(screen, shop, language, tmp_path, name):
+    go(screen, shop, name)
+
+    taken = picture(screen, tmp_path, f"{name}-{screen.shape}-{language}")
+
+    assert violations(screen) == []
+    assert screen.locator("html").get_attribute("lang") == language
+    assert taken.stat().st_size > 5_000
+
+
+@pytest.mark.parametrize("shape", WIDTHS)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_sign_in_has_no_fault_and_a_picture(shop, chromium, tmp_path, language, shape):
+    context = _context(chromium, shop, language, shape)
+    page = context.new_page()
+    page.goto(shop.inbox)
+
+    picture(page, tmp_path, f"sign-in-{shape}-{language}")
+
+    assert violations(page) == []
+    assert page.locator("html").get_attribute("lang") == language
+    context.close()
+
+
+@pytest.mark.parametrize("dialog", ["?", "f", "x", "n"])
+def test_what_opens_by_a_key_has_no_fault(screen, shop, dialog):
+    if screen.shape == "phone":
+        pytest.skip("a phone has no keys")
+    go(screen, shop, "conversation")
+
+    screen.keyboard.press(dialog)
+
+    opened = {"?": "#help[open]", "f": "#dialog[open]", "x": "#picked", "n": "#note-form"}
+    expect(screen.locator(opened[dialog])).to_be_visible()
+    assert violations(screen) == []
+
+
+def test_documentation_has_every_picture():
+    wanted = {
+        f"{name}-{shape}-{each}.png" for name in SCREENS for shape in WIDTHS for each in LANGUAGES
+    }
+
+    assert wanted - {path.name for path in DOCS.glob("*.png")} == set()

@@ -1,0 +1,113 @@
+"""Two people of a team in the same inbox: notes, mentions, answering, drafts, several at once."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.conftest import PASSWORD
+
+pytestmark = [pytest.mark.browser, pytest.mark.processes]
+
+SOON = 30_000
+AGENT = "agent@demo.example"
+PREPARE = f"""
+from tenants import context, directory
+from tenants.accounts.models import User
+from tests.e2e import scene
+with context.entered(directory.tenant_of_slug('demo')):
+    agent = User.objects.get(email='{AGENT}')
+    agent.set_password('{PASSWORD}')
+    agent.save()
+scene.plant('demo')
+"""
+
+
+@pytest.fixture(scope="module")
+def shop(product):
+    product.manage("shell", "--no-imports", "-c", PREPARE)
+    return product
+
+
+def sign_in(chromium, shop, email: str, password: str) -> Page:
+    context = chromium.new_context(locale="fr-FR", viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(SOON)
+    page = context.new_page()
+    page.goto(shop.inbox)
+    page.fill("input[name=login]", email)
+    page.fill("input[name=password]", password)
+    page.keyboard.press("Enter")
+    expect(page.locator("body")).to_have_attribute("data-live", "live", timeout=SOON)
+    return page
+
+
+@pytest.fixture
+def owner(shop, chromium) -> Page:
+    page = sign_in(chromium, shop, shop.email, shop.password)
+    yield page
+    page.context.close()
+
+
+@pytest.fixture
+def agent(shop, chromium) -> Page:
+    page = sign_in(chromium, shop, AGENT, PASSWORD)
+    yield page
+    page.context.close()
+
+
+def open_talk(page: Page, name: str) -> None:
+    page.locator("[data-conversation]", has_text=name).first.click()
+    expect(page.locator("#composer")).to_be_visible(timeout=SOON)
+
+
+def test_note_that_names_a_colleague_reaches_them_live(owner, agent):
+    open_talk(owner, "Fatou")
+
+    owner.keyboard.press("n")
+    owner.keyboard.type("Merci de rappeler @agent")
+    expect(owner.locator("#note-people [data-person]")).to_have_count(1)
+    owner.keyboard.press("Enter")
+    owner.keyboard.type("avant midi")
+    owner.keyboard.press("Enter")
+
+    expect(owner.locator("[data-note] .named")).to_have_text(f"@{AGENT}", timeout=SOON)
+    expect(agent.locator("[data-mentions]")).to_be_visible(timeout=SOON)
+    agent.locator(".toast a").click()
+    expect(agent.locator("[data-note].jumped-to")).to_contain_text("avant midi", timeout=SOON)
+
+
+def test_colleague_sees_who_is_answering(owner, agent):
+    open_talk(owner, "Hugo")
+    open_talk(agent, "Hugo")
+
+    owner.locator("#composer-text").press_sequentially("Hello")
+
+    expect(agent.locator("#answering")).to_contain_text("répond", timeout=SOON)
+    expect(owner.locator("#answering")).to_be_empty()
+
+
+def test_draft_is_there_in_another_browser(owner, shop, chromium):
+    open_talk(owner, "Salma")
+    with owner.expect_response("**/draft/"):
+        owner.fill("#composer-text", "À demain, donc.")
+
+    elsewhere = sign_in(chromium, shop, shop.email, shop.password)
+
+    row = elsewhere.locator("[data-conversation]", has_text="Salma").first
+    expect(row.locator(".draft")).to_be_visible()
+    open_talk(elsewhere, "Salma")
+    expect(elsewhere.locator("#composer-text")).to_have_value("À demain, donc.")
+    elsewhere.context.close()
+
+
+def test_several_conversations_are_closed_by_keys_and_brought_back(owner):
+    rows = owner.locator("#conversation-list [data-conversation]")
+    before = rows.count()
+
+    for key in ("j", "x", "j", "x"):
+        owner.keyboard.press(key)
+    expect(owner.locator("[data-picked-count]")).to_have_text("2")
+    owner.locator("[data-several=close]").click()
+    expect(rows).to_have_count(before - 2, timeout=SOON)
+    owner.locator(".toast button").click()
+
+    expect(rows).to_have_count(before, timeout=SOON)
+    expect(owner.locator("#picked")).to_be_hidden()
