@@ -22,6 +22,15 @@ def on_app_ready(app: Any) -> None:
     app.task(name="amda.fetch_media", queue="media", retry=again)(tasks.fetch_media)
     app.task(name="amda.reconcile", queue="default", retry=patiently)(tasks.reconcile)
     app.task(name="amda.discard_files", queue="media", retry=patiently)(tasks.discard_files)
+    app.task(name="amda.synchronise_templates", queue="default", retry=patiently)(
+        tasks.synchronise_templates
+    )
+    every_template = app.task(
+        name="amda.synchronise_all_templates", queue="default", queueing_lock="templates"
+    )
+    app.periodic(cron="41 */6 * * *")(every_template(tasks.synchronise_all_templates))
+    waiting = app.task(name="amda.probe_waiting", queue="default", queueing_lock="probe_waiting")
+    app.periodic(cron="*/5 * * * *")(waiting(tasks.probe_waiting))
     app.task(name="amda.evaluate_leads", queue="history", retry=again)(alerts.evaluate_leads)
     app.task(name="amda.evaluate_instances", queue="history", retry=again)(
         alerts.evaluate_instances

@@ -19,6 +19,8 @@ from messaging import (
     realtime,
     signals,
     statuses,
+    tapping,
+    templates,
 )
 from messaging.calling import open_via
 from messaging.events import Kind
@@ -32,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 Status = Message.Status
 ATTEMPTS = 4
+UNPROVEN = "unproven"
+"""Why an instance waits whose provider could not be asked yet whether its secrets own it."""
 # Longer than any provider call may take: what is claimed longer ago lost its worker.
 CLAIM_SECONDS = 60
 SLICE_SECONDS = 20
@@ -58,6 +62,9 @@ def drain(tenant_number: int, instance_id: int) -> None:
     if instance is None:
         return
     provider = provider_of(instance.provider)
+    if instance.state_reason == UNPROVEN:
+        # It is not known yet whose number this is; whoever proves it orders a drain.
+        return
     via = open_via(instance)
     own_up_to_lost_claims(instance_id)
     until = timezone.now() + timedelta(seconds=SLICE_SECONDS)
@@ -158,6 +165,8 @@ def _outgoing(message: Message, provider: Provider) -> Outgoing:
         reply_to=message.reply_to,
         reply_to_number=_number_of(message.reply_to, message.instance_id),
         file=_file(file, provider) if file else None,
+        template=templates.as_outgoing(message.parts),
+        choices=tapping.as_outgoing(message.parts),
         thread=mailing.thread_of(message) if has_subject else (),
         unsubscribe_url=mailing.unsubscribe_url(message) if has_subject else "",
         is_automatic=message.origin in (Message.Origin.AUTOMATION, Message.Origin.CAMPAIGN),
@@ -188,16 +197,11 @@ def _number_of(external_id: str, instance_id: int) -> str:
 
 def record_sent(message: Message, sent: Sent) -> None:
     """The provider took it. A status that came meanwhile already says more and stays."""
-    facts = {
-        name: value
-        for name, value in (
-            ("external_id", sent.external_id),
-            ("provider_number", sent.provider_number),
-        )
-        if value
-    }
-    if facts:
-        Message.objects.filter(pk=message.pk).update(**facts)
+    if sent.provider_number:
+        Message.objects.filter(pk=message.pk).update(provider_number=sent.provider_number)
+    if sent.external_id:
+        # A status may have been quicker than the answer: it waits for this id.
+        ingest.link(message, sent.external_id)
     moved = Message.objects.filter(pk=message.pk, status__in=(Status.SENDING, Status.UNKNOWN))
     moved.update(status=Status.SENT)
     _tell(message)

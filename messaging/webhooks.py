@@ -279,9 +279,14 @@ def _handshake(provider: Provider, hook: Hook, candidates: list[Candidate]) -> R
 
 
 def _arrivals(provider: Provider, hook: Hook, meant: list[Candidate]) -> list[Arrival]:
-    """One arrival for each instance; several share the post's name, since each has all of it."""
-    known = [candidate for candidate in meant if candidate.instance_id != NOBODY]
-    post = uuid4() if len(known) > 1 else None
+    """One arrival for each instance; those that keep the whole body share the post's name."""
+    parts = [
+        (candidate, provider.part_for(hook, candidate))
+        for candidate in meant
+        if candidate.instance_id != NOBODY
+    ]
+    whole = [candidate for candidate, part in parts if part == hook.body]
+    post = uuid4() if len(whole) > 1 else None
     return [
         Arrival(
             tenant_number=candidate.tenant_number,
@@ -290,10 +295,10 @@ def _arrivals(provider: Provider, hook: Hook, meant: list[Candidate]) -> list[Ar
             route=hook.route,
             content_type=hook.content_type.replace("\x00", ""),
             query=hook.query.replace("\x00", "")[:LONGEST_QUERY],
-            body=hook.body,
-            post=post,
+            body=part,
+            post=post if part == hook.body else None,
         )
-        for candidate in known
+        for candidate, part in parts
     ]
 
 

@@ -28,7 +28,7 @@ import messaging.forms
 import tenants.accounts.forms
 from alerts import resolving
 from messaging import followups, links, merging, noting, realtime
-from messaging.models import Conversation, Lead, Message, MessageFile
+from messaging.models import Conversation, Lead, Message, MessageFile, MessageTemplate
 from tenants import context, directory, onboarding
 from tenants import secrets as sealing
 from tenants.accounts import invitations, new_email
@@ -261,6 +261,10 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         )
         Lead.objects.update(note=note, owner=owner, external_id=f"crm-{tenant.slug}")
         message = Message.objects.get()
+        template = MessageTemplate.objects.create(
+            provider=instance.provider, name=name, language="fr", status="approved", body=text,
+            changed_at=timezone.now(),
+        )  # fmt: skip
         # Failed, so that trying it again would change it.
         Message.objects.update(status="failed", direction="out", error_code="rejected")
         alert, follow_up = _plant_alert(conversation.lead, text)
@@ -291,6 +295,7 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         "message": message.pk,
         "nowhere": "nowhere",
         "reference": str(message.reference),
+        "template": template.pk,
         "team_note": team_note.pk,
         "tenant": tenant.pk,
         "user": owner.pk,

@@ -13,12 +13,23 @@ from tenants.limits import LimitReached
 
 
 class Refusal(exceptions.APIException):
-    """A refusal with its own status, code, sentence and, where one is to blame, field."""
+    """A refusal with its own status, code, sentence and, where one is to blame, field.
 
-    def __init__(self, status_code: int, code: str, message: Any, field: str | None = None):
+    `facts` stand in the answer beside them: what a program needs to do better.
+    """
+
+    def __init__(
+        self,
+        status_code: int,
+        code: str,
+        message: Any,
+        field: str | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ):
         super().__init__(message, code)
         self.status_code = status_code
         self.field = field
+        self.facts = facts or {}
 
 
 class NotHere(Refusal):
@@ -34,8 +45,10 @@ def answer(exc: Exception, context: Mapping[str, Any]) -> Response | None:
     if refused is None:
         return None
     field, detail = _first(refused.detail)
+    told = body(detail, getattr(refused, "field", None) or field, detail.code)
+    told["error"] |= getattr(refused, "facts", {})
     return Response(
-        body(detail, getattr(refused, "field", None) or field, detail.code),
+        told,
         status=refused.status_code,
         headers=_headers(refused),
     )

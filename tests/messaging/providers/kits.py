@@ -21,6 +21,7 @@ from messaging.providers.signatures import hmac_sha256_hex
 from tests.contract import TEXT, Kit, Signer
 from tests.messaging.providers.smtp_kit import SMTP
 from tests.messaging.providers.twilio_kit import TWILIO
+from tests.messaging.providers.whatsapp_cloud_kit import WHATSAPP_CLOUD
 
 
 def _secret_itself(hook: Hook, secrets) -> Hook:
@@ -278,8 +279,10 @@ UNIPILE = Kit(
 
 KITS = {
     "wasender": WASENDER,
+    "whatsapp_cloud": WHATSAPP_CLOUD,
     "greenapi": GREENAPI,
     "unipile": UNIPILE,
     "twilio": TWILIO,
     "smtp": SMTP,
+}
 }
