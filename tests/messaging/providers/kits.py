@@ -285,4 +285,3 @@ KITS = {
     "twilio": TWILIO,
     "smtp": SMTP,
 }
-}
