@@ -27,7 +27,7 @@ from messaging.providers.base import (
     Provider,
     SendError,
 )
-from tenants import context, directory
+from tenants import context, directory, limits
 from tenants.models import ProviderInstance, Tenant
 from tenants.onboarding import OnboardingError
 
@@ -48,8 +48,9 @@ def connect_instance(
     """A tenant's instance for this address, made or brought up to date.
 
     `values` are the adapter's fields by name; what an existing instance already has may be
-    left out. Raises `OnboardingError`, naming the field, and changes nothing. Never call it inside
-    `atomic`: some providers are asked first whether the secrets own the number.
+    left out. Raises `OnboardingError`, naming the field, or `LimitReached` where the tenant may
+    not have another one, and changes nothing. Never call it inside `atomic`: some providers are
+    asked first whether the secrets own the number.
     """
     adapter = _adapter(provider_slug)
     address = _checked_address(adapter, address, values)
@@ -59,6 +60,9 @@ def connect_instance(
         # Two calls for one address would both find nothing and both make an instance.
         Tenant.objects.select_for_update().get(number=tenant.number)
         instance = _instance_at(tenant, adapter, address)
+        if instance.pk is None:
+            mine = ProviderInstance.objects.of(tenant)
+            limits.require_room(tenant.number, limits.Kind.INSTANCES, mine.count)
         _fill(instance, adapter, given)
         instance.label = label[:100] or instance.label
         if proof:
@@ -175,9 +179,10 @@ def _asked(instance: ProviderInstance, adapter: Provider) -> InstanceState:
 
 
 def _enter(instance: ProviderInstance, found: InstanceState) -> None:
+    if instance.state != found.state.value:
+        instance.state_changed_at = timezone.now()
     instance.state = found.state.value
     instance.state_reason = found.reason[:200]
-    instance.state_changed_at = timezone.now()
 
 
 def _adapter(slug: str) -> Provider:

@@ -27,7 +27,7 @@ from messaging.events import Kind
 from messaging.models import Message, MessageEvent, MessageFile
 from messaging.providers import get as provider_of
 from messaging.providers.base import Blame, Feature, File, Outgoing, Provider, SendError, Sent, Via
-from tenants import orders
+from tenants import limits, orders
 from tenants.models import ProviderInstance
 
 logger = logging.getLogger(__name__)
@@ -61,12 +61,16 @@ def drain(tenant_number: int, instance_id: int) -> None:
     instance = ProviderInstance.objects.of(tenant_number).filter(pk=instance_id).first()
     if instance is None:
         return
+    own_up_to_lost_claims(instance_id)
+    try:
+        limits.require_may_send(tenant_number)
+    except limits.LimitReached as refusal:
+        return refuse_all(instance_id, refusal)
     provider = provider_of(instance.provider)
     if instance.state_reason == UNPROVEN:
         # It is not known yet whose number this is; whoever proves it orders a drain.
         return
     via = open_via(instance)
-    own_up_to_lost_claims(instance_id)
     until = timezone.now() + timedelta(seconds=SLICE_SECONDS)
     pause = None
     with via.http, translation.override(instance.tenant.language):
@@ -229,6 +233,22 @@ def record_failure(message: Message, error: SendError, now: datetime) -> Paused 
         signals.failed(message.pk)
     _tell(message)
     return None
+
+
+def refuse_all(instance_id: int, refusal: limits.LimitReached) -> None:
+    """Nothing may be sent any more: what waits has failed, to be tried again by a person.
+
+    It does not wait for better times: who wrote it may not want it sent weeks later.
+    """
+    waiting = Message.objects.filter(instance_id=instance_id, status=Status.QUEUED)
+    for message in waiting.select_related("conversation"):
+        mine = Message.objects.filter(pk=message.pk, status=Status.QUEUED)
+        taken = mine.update(
+            status=Status.FAILED, error_code=refusal.code[:60], error_blame=Blame.ACCOUNT
+        )
+        if taken:
+            signals.failed(message.pk)
+            _tell(message)
 
 
 def _keep_opt_out(message: Message, now: datetime) -> None:

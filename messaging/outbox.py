@@ -85,7 +85,7 @@ def queue(
     body = _checked_text(text, may_be_empty=bool(files))
     instance = _instance(conversation.instance_id)
     _require_fits(body, instance)
-    limits.require_may_send(current_number())
+    _require_may_send(origin)
     _require_consent(conversation)
     known = _known(reference)
     if known is not None:
@@ -112,7 +112,7 @@ def queue_template(
     """Queue a template with its places filled, which may be sent at any time."""
     now = now or timezone.now()
     instance = _instance(conversation.instance_id)
-    limits.require_may_send(current_number())
+    _require_may_send(origin)
     _require_consent(conversation)
     known = _known(reference)
     if known is not None:
@@ -146,6 +146,7 @@ def _put(
             _attach(draft.files, message)
             _show_as_last(conversation, message)
             delivering.order(current_number(), instance.pk)
+            limits.take(current_number(), limits.Kind.MESSAGES, now=now)
     if is_new:
         activities.order([message.pk])
         realtime.publish("message", conversation=conversation.pk, message=message.pk)
@@ -168,18 +169,21 @@ def start(
 ) -> Message:
     """Write to anybody: finds or makes the lead and the conversation, then queues."""
     _checked_text(text, may_be_empty=template is not None)
+    _require_may_send(origin)
     instance = instance_reaching(to, lead, instance_id)
     address = _recipient(_typed(to), lead, instance)
-    if lead is None:
-        lead, _is_new = addressing.lead_for([address], by=by)
-    conversation = open_conversation(lead, instance, address.value)
-    if template is not None:
-        return queue_template(
-            conversation, template, values, origin=origin, by=by, reference=reference, now=now
+    # A message that is refused leaves neither a lead nor a conversation behind.
+    with transaction.atomic():
+        if lead is None:
+            lead, _is_new = addressing.lead_for([address], by=by)
+        conversation = open_conversation(lead, instance, address.value)
+        if template is not None:
+            return queue_template(
+                conversation, template, values, origin=origin, by=by, reference=reference, now=now
+            )
+        return queue(
+            conversation, text, origin=origin, by=by, subject=subject, reference=reference, now=now
         )
-    return queue(
-        conversation, text, origin=origin, by=by, subject=subject, reference=reference, now=now
-    )
 
 
 def open_conversation(lead, instance: ProviderInstance, peer: str) -> Conversation:
@@ -252,6 +256,19 @@ def choose_instance(instance_id: int | None, kinds: Collection[str] = ()) -> Pro
             "instance_ambiguous", _("Several numbers are connected: choose one."), "instance"
         )
     return candidates[0]
+
+
+def _require_may_send(origin: str) -> None:
+    limits.require_may_send(current_number())
+    if origin in _FEATURES:
+        limits.require_feature(current_number(), _FEATURES[origin])
+
+
+# What the plan must have for a message of this origin.
+_FEATURES: dict[str, limits.Feature] = {
+    Message.Origin.AUTOMATION: limits.Feature.AUTOMATION,
+    Message.Origin.CAMPAIGN: limits.Feature.CAMPAIGNS,
+}
 
 
 def _held(conversation: Conversation) -> Conversation:

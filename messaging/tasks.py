@@ -137,3 +137,4 @@ def forget_old(timestamp: int) -> None:
         with context.entered(tenant):
             RememberedWrite.objects.filter(created_at__lt=before).delete()
             media.forget_unsent(before)
+            media.recount()

@@ -48,6 +48,7 @@ SIGN_IN = ("/accounts/login/", "/admin/login/")
 PK_AFTER = {
     "inbox": "conversation",
     "conversations": "conversation",
+    "invoices": "invoice",
     "messages": "message",
     "leads": "lead",
     "alerts": "alert",
@@ -83,6 +84,9 @@ OBJECTS = {
     "tenants.providerinstance": "instance",
     "tenants.webhookdelivery": "delivery",
     "accounts.user": "user",
+    "billing.plan": "plan",
+    "billing.subscription": "subscription",
+    "billing.billingevent": "billing_event",
     "procrastinate.procrastinatejob": "job",
 }
 # What a field of a body names; None for one that names nothing of anybody.
@@ -101,6 +105,7 @@ FIELDS: dict[str, str | None] = {
     "file": "file",
     "header": None,
     "instance": "instance",
+    "interval": None,
     "lead": "lead",
     "leadId": "lead",
     "message": None,
@@ -114,11 +119,13 @@ FIELDS: dict[str, str | None] = {
     "owner": "user",
     "password": None,
     "phone": None,
+    "plan": None,
     "reference": "reference",
     "recognised": None,
     "refresh": None,
     "reply_to": "external_id",
     "severity": None,
+    "stage": None,
     "role": None,
     "state": None,
     "status": None,
@@ -454,11 +461,13 @@ def _query(actor: Actor) -> dict[str, Any]:
     return {
         **named,
         "conversation": actor.ids["conversation"],
+        "fold": "never",
         "message": actor.ids["message"],
         "note": actor.ids["team_note"],
         "number": actor.ids["instance"],
         "person": actor.ids["user"],
         "q": "Leak",
+        "type": "NoContact7d",
         "view": "all",
     }
 
