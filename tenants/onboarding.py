@@ -127,8 +127,14 @@ def rename_tenant(tenant: Tenant, slug: str, *, by: User | None = None) -> Tenan
                 SlugAlias.objects.create(slug=former, tenant=found)
             found.slug = slug
             found.save(update_fields=["slug"])
-            names = {"before": {"slug": former}, "after": {"slug": slug}}
-            audit.record("tenant.renamed", by=by, subject=found, tenant=found, **names)
+            audit.record(
+                "tenant.renamed",
+                by=by,
+                subject=found,
+                tenant=found,
+                before={"slug": former},
+                after={"slug": slug},
+            )
             directory.changed()
     directory.forget()
     return found
