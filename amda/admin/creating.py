@@ -49,7 +49,10 @@ class ConnectForm(forms.Form):
         return self["provider"].value() or ""
 
     def parts(self) -> list[tuple[str, list]]:
-        """Each provider's own fields, to be shown when it is picked."""
+        """Each provider's own fields, to be shown when it is picked and once all is judged."""
+        for adapter in self.adapters:
+            for each in adapter.fields:
+                self.fields[f"{adapter.slug}-{each.name}"].required = each.required
         return [
             (
                 adapter.slug,
@@ -242,10 +245,8 @@ def _field_of(each: Field) -> forms.Field:
             help_text=each.help,
             widget=UnfoldAdminSelectWidget(),
         )
-    attrs = {"autocomplete": "off", **({"data-required": ""} if each.required else {})}
+    attrs = {"autocomplete": "new-password" if each.secret else "off"}
     widget = UnfoldAdminPasswordWidget if each.secret else UnfoldAdminTextInputWidget
-    if each.secret:
-        attrs["autocomplete"] = "new-password"
     return forms.CharField(
         label=label,
         required=False,
