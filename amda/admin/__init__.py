@@ -5,7 +5,7 @@ from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.auth.models import Group
 
-from amda.admin import instances, vendors  # noqa: F401  they register their pages
+from amda.admin import instances, undertakings, vendors  # noqa: F401  they register their pages
 
 # What other apps bring into the admin and nobody needs there: rights come from roles, and a
 # person's address from the person.

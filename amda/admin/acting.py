@@ -13,11 +13,12 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from tenants import audit, context, onboarding, suspending
+from tenants import audit, context, onboarding, suspending, undertaking
 from tenants.accounts import invitations, mailing
 from tenants.accounts.models import User
 from tenants.accounts.team import NotAllowed
-from tenants.models import Tenant
+from tenants.figures import FAILED
+from tenants.models import Tenant, Undertaking, WebhookDelivery
 
 
 class ActForm(forms.Form):
@@ -55,6 +56,37 @@ class RenameForm(ActForm):
         self.fields["slug"].initial = tenant.slug
 
 
+class ExportForm(ActForm):
+    """Why everything of a vendor is taken out."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=300,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text=_("The vendor's owner reads it in the audit."),
+    )
+
+
+class EraseForm(ExportForm):
+    """The slug once more, so that nobody erases the wrong vendor."""
+
+    slug = forms.CharField(
+        label=_("Type the slug of the vendor"),
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+    )
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].help_text = _("It stays in the audit until the erasure is done.")
+
+    def clean_slug(self) -> str:
+        if self.cleaned_data["slug"] != self.tenant.slug:
+            raise forms.ValidationError(
+                gettext("Nothing was erased: the slug is %(slug)s.") % {"slug": self.tenant.slug}
+            )
+        return self.cleaned_data["slug"]
+
+
 @dataclass(frozen=True)
 class Act:
     """One thing to do with a vendor: what its page says and asks, and the verb."""
@@ -62,7 +94,7 @@ class Act:
     title: Any
     said: Any
     form: type[ActForm]
-    done: Callable[[Any, Tenant, User], str]
+    done: Callable[[Any, Tenant, User], "str | Undertaking"]
     fits: Callable[[Tenant], bool] | None = None
     is_grave: bool = False
 
@@ -109,6 +141,26 @@ def _rename(form: RenameForm, tenant: Tenant, by: User) -> str:
     return gettext("The slug is now %(slug)s.") % {"slug": renamed.slug}
 
 
+def _export(form: ExportForm, tenant: Tenant, by: User) -> Undertaking:
+    reason = form.cleaned_data["reason"]
+    return undertaking.begin(Undertaking.Kind.EXPORT, tenant, by=by, reason=reason)
+
+
+def _erase(form: EraseForm, tenant: Tenant, by: User) -> Undertaking:
+    reason = form.cleaned_data["reason"]
+    return undertaking.begin(Undertaking.Kind.ERASURE, tenant, by=by, reason=reason)
+
+
+def _replay(form: ActForm, tenant: Tenant, by: User) -> Undertaking:
+    deliveries = WebhookDelivery.objects.of(tenant).order_by("-pk")
+    newest = deliveries.values_list("pk", flat=True).first() or 0
+    return undertaking.begin(Undertaking.Kind.REPLAY, tenant, by=by, newest=newest)
+
+
+def _has_failures(tenant: Tenant) -> bool:
+    return WebhookDelivery.objects.of(tenant).filter(state__in=FAILED, erased_at=None).exists()
+
+
 def _is_suspended(tenant: Tenant) -> bool:
     return tenant.state == Tenant.State.SUSPENDED
 
@@ -129,6 +181,25 @@ ACTS = {
         RenameForm,
         _rename,
     ),
+    "replay": Act(
+        _("Read failed deliveries again"),
+        _(
+            "Every delivery of %(name)s that failed or could not be read is read again. What is "
+            "known already stays as it is."
+        ),
+        ActForm,
+        _replay,
+        fits=_has_failures,
+    ),
+    "export": Act(
+        _("Export"),
+        _(
+            "A job writes everything of %(name)s into a zip: its tables, its files, a manifest "
+            "with counts and checksums. It holds what people wrote."
+        ),
+        ExportForm,
+        _export,
+    ),
     "suspend": Act(
         _("Suspend"),
         _(
@@ -146,5 +217,16 @@ ACTS = {
         ActForm,
         _resume,
         fits=_is_suspended,
+    ),
+    "erase": Act(
+        _("Erase"),
+        _(
+            "Everything of %(name)s is removed for good: its people, leads, messages, files, "
+            "numbers, deliveries and jobs. A certificate lists how much of each. Nobody can "
+            "bring it back: export it first if anybody may need it."
+        ),
+        EraseForm,
+        _erase,
+        is_grave=True,
     ),
 }

@@ -24,7 +24,7 @@ from messaging import connecting
 from messaging.providers import get as provider_of
 from tenants import audit, directory, figures, limits, onboarding
 from tenants.limits import Kind, Meter
-from tenants.models import ProviderInstance, Tenant
+from tenants.models import ProviderInstance, Tenant, Undertaking
 
 STATES = {Tenant.State.ACTIVE: "success", Tenant.State.SUSPENDED: "danger"}
 
@@ -163,6 +163,8 @@ class VendorAdmin(ModelAdmin):
         form = act.form(given, tenant=tenant)
         if request.method == "POST" and form.is_valid():
             told = act.done(form, tenant, request.user)
+            if isinstance(told, Undertaking):
+                return redirect(reverse("admin:tenants_undertaking_change", args=[told.pk]))
             if told:
                 messages.success(request, told)
                 return redirect(reverse("admin:tenants_tenant_change", args=[tenant.pk]))
