@@ -21,9 +21,7 @@ from tenants.accounts.models import AuditEntry, User
 from tenants.models import Tenant, Undertaking, WebhookDelivery
 from tests import factories
 from tests.conftest import PASSWORD
-from tests.messaging.test_erasing import Search
 
-MARKER = "Zanzibar 4711 at noon"
 Kind = Undertaking.Kind
 State = WebhookDelivery.State
 
@@ -60,7 +58,8 @@ def run_ordered() -> int:
     """Do what was ordered, as the worker does; how many there were."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "DELETE FROM public.procrastinate_jobs WHERE task_name = 'amda.undertake' RETURNING args"
+            "DELETE FROM public.procrastinate_jobs WHERE task_name = 'amda.undertake'"
+            " RETURNING args"
         )
         jobs = [row[0] for row in cursor.fetchall()]
     for args in jobs:
@@ -181,7 +180,7 @@ def test_export_takes_no_more_memory_for_a_large_vendor(files, tenant):
                 **{
                     each.attname: getattr(first, each.attname)
                     for each in Message._meta.concrete_fields
-                    if not each.primary_key and each.attname != "external_id"
+                    if each.attname not in {"id", "external_id", "reference"}
                 },
                 external_id=f"many-{place}",
             )
@@ -214,8 +213,8 @@ def test_export_is_for_whom_the_link_was_made_and_in_the_owners_audit(
     assert as_staff.get(link.partition("?")[0]).status_code == 403
     assert client_for(None).get(link).url.startswith("/admin/login/")
     assert client_for(tenant, owner).get(link).status_code == 404
-    assert as_staff.get(link).status_code == 200
-    told = [(each.act, each.reason) for each in audit.by_platform(tenant.number, audit.Asked(), 9)]
+    assert as_staff.get(link).getvalue().startswith(b"PK")
+    told = [(each.act, each.reason) for each in audit.by_platform(tenant.number, audit.Asked(), 2)]
     assert told == [
         ("tenant.export_downloaded", ""),
         ("tenant.export_ordered", "The vendor asked for it."),
@@ -264,45 +263,6 @@ def test_erasing_asks_for_the_slug(tenant, other_tenant, as_staff, typed):
 
     assert list(answer.context["form"].errors) == ["slug"]
     assert not Undertaking.objects.exists()
-
-
-def test_erased_vendor_is_found_nowhere_and_the_certificate_says_what_there_was(
-    files, committed, client_for
-):
-    tenant = committed("leaving_shop", country="FR")
-    staff = User.objects.get(role="staff")
-    as_staff = client_for(None, staff)
-    page = f"/admin/tenants/tenant/{tenant.pk}/change/"
-    facts = {"name": MARKER, "language": "fr", "time_zone": "Europe/Paris", "default_country": "FR"}
-    assert as_staff.post(page, facts).status_code == 302
-    as_staff.post(act(tenant, "suspend"), {"reason": MARKER})
-    fill(tenant, MARKER)
-    deliver(tenant, State.DONE, MARKER.encode())
-    with context.entered(tenant):
-        cache.set("key", MARKER)
-        audit.record("tenant.changed", by=None, after={"name": MARKER})
-    as_staff.post(act(tenant, "export"), {"reason": MARKER})
-    run_ordered()
-    everywhere = Search(MARKER, files)
-    assert everywhere.finds() >= {"dump, as text", "a stored delivery", "a file"}
-
-    answer = as_staff.post(act(tenant, "erase"), {"slug": "leaving_shop", "reason": MARKER})
-    assert run_ordered() == 1
-
-    assert everywhere.finds() == set()
-    made = Undertaking.objects.get(tenant_number=tenant.number)
-    assert made.state == Undertaking.State.DONE
-    removed = made.outcome["removed"]
-    assert removed["schema"]["messaging_message"] == 1
-    assert removed["shared"]["tenants_webhookdelivery"] == 1
-    assert removed["files"] == 2
-    assert made.outcome["left"] == onboarding.leftovers(tenant.number) == []
-    certificate = as_staff.get(answer.url).content.decode()
-    assert "leaving_shop" in certificate
-    assert "messaging_message" in certificate
-    acts = AuditEntry.objects.filter(tenant_number=tenant.number).values_list("act", flat=True)
-    assert "tenant.erasure_ordered" in acts
-    Undertaking.objects.all().delete()
 
 
 def test_erasing_touches_nobody_else(files, tenant, other_tenant, as_staff):
