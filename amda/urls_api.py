@@ -8,6 +8,7 @@ urlpatterns = [
     path("", include("tenants.api.urls")),
     path("users/", TeamView.as_view(), name="api-users"),
     path("", include("messaging.api.urls")),
+    path("", include("billing.api.urls")),
     path("", include("alerts.api.urls")),
     re_path("", UnknownAddress.as_view()),
 ]

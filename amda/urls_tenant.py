@@ -10,6 +10,7 @@ urlpatterns = [
     path("accounts/", include("tenants.accounts.urls")),
     path("team/", include("tenants.accounts.team_urls")),
     path("api/", include("amda.urls_api")),
+    path("billing/", include("billing.urls")),
     path("favicon.ico", pages.favicon, name="favicon"),
     path("language/", language.change, name="set_language"),
     path("", include("messaging.urls")),

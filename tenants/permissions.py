@@ -24,6 +24,8 @@ class Action(StrEnum):
     SEE_TEAM = "see_team"
     MANAGE_TEAM = "manage_team"
     MANAGE_SETTINGS = "manage_settings"
+    SEE_BILLING = "see_billing"
+    BUY = "buy"
 
 
 _ASSISTANT = frozenset({Action.READ, Action.SEE_TEAM})
@@ -35,7 +37,12 @@ _AGENT = _ASSISTANT | {
     Action.EDIT_LEADS,
     Action.HANDLE_ALERTS,
 }
-_ADMIN = _AGENT | {Action.SEE_FIGURES, Action.MANAGE_TEAM, Action.MANAGE_SETTINGS}
+_ADMIN = _AGENT | {
+    Action.SEE_FIGURES,
+    Action.SEE_BILLING,
+    Action.MANAGE_TEAM,
+    Action.MANAGE_SETTINGS,
+}
 
 RIGHTS: dict[str, frozenset[Action]] = {
     Role.OWNER: frozenset(Action),

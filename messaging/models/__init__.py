@@ -12,6 +12,7 @@ from messaging.models.leads import (
     StageChange,
 )
 from messaging.models.notes import Draft, Mention, Note
+from messaging.models.templates import MessageTemplate
 
 __all__ = [
     "Activity",
@@ -26,6 +27,7 @@ __all__ = [
     "Message",
     "MessageEvent",
     "MessageFile",
+    "MessageTemplate",
     "Note",
     "Stage",
     "StageChange",

@@ -8,6 +8,7 @@ import { keepLive } from "./live.js";
 import * as notices from "./notices.js";
 import * as panel from "./panel.js";
 import * as toasts from "./toasts.js";
+import * as replyWindow from "./window.js";
 import { refreshTimes } from "./words.js";
 
 const TIMES_MS = 30_000;
@@ -34,14 +35,17 @@ document.addEventListener(SIGNED_OUT, () => showState("refused"));
 document.addEventListener("changed", (event) => changed(event.detail));
 document.body.addEventListener("htmx:configRequest", rememberSearch);
 showTitle();
-if (inbox.isHere()) inbox.begin();
+if (inbox.isHere()) {
+  inbox.begin();
+  replyWindow.begin();
+}
 keepLive({
   path: document.body.dataset.livePath,
   onEvent: (event) => {
     notices.hear(event);
     changed(event);
   },
-  onStale: () => (inbox.isHere() ? inbox.refreshAll() : fetchPiece("/unread/")),
+  onStale: refreshAll,
   onState: showState,
 });
 setInterval(refreshTimes, TIMES_MS);
@@ -49,8 +53,15 @@ setTimeout(() => document.getElementById("live-state").setAttribute("data-shown"
 
 function changed(event) {
   if (event.kind === "answering" && !inbox.isHere()) return;
+  if (inbox.isHere()) replyWindow.changed(event);
   if (inbox.isHere() && event.conversation) inbox.changed(event);
   else if (event.kind !== "mention" || String(event.user) === document.body.dataset.me) fetchPiece("/unread/");
+}
+
+function refreshAll() {
+  if (!inbox.isHere()) return fetchPiece("/unread/");
+  inbox.refreshAll();
+  replyWindow.refresh();
 }
 
 function showState(state) {
