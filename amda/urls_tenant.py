@@ -13,6 +13,7 @@ urlpatterns = [
     path("billing/", include("billing.urls")),
     path("favicon.ico", pages.favicon, name="favicon"),
     path("language/", language.change, name="set_language"),
+    path("", include("alerts.urls")),
     path("", include("messaging.urls")),
 ]
 

@@ -193,9 +193,10 @@ def _asked(instance: ProviderInstance, adapter: Provider) -> InstanceState:
 
 
 def _enter(instance: ProviderInstance, found: InstanceState) -> None:
+    if instance.state != found.state.value:
+        instance.state_changed_at = timezone.now()
     instance.state = found.state.value
     instance.state_reason = found.reason[:200]
-    instance.state_changed_at = timezone.now()
 
 
 def _adapter(slug: str) -> Provider:

@@ -25,6 +25,7 @@ from messaging import (
     optouts,
     previews,
     realtime,
+    reconciling,
     signals,
     statuses,
     templates,
@@ -199,6 +200,8 @@ class Batch:
     def _change_instance(self, event: events.InstanceChanged, instance, at: datetime) -> None:
         if instance.state_changed_at and at < instance.state_changed_at:
             return
+        if _is_back(instance, event):
+            reconciling.order_after_absence(instance, instance.state_changed_at or at, at)
         instance.state = event.state.value
         instance.state_reason = event.reason[:200]
         instance.state_changed_at = at
@@ -240,6 +243,11 @@ class Batch:
 
     def _note(self, message: Message) -> None:
         self._changed.add(("message", message.conversation_id, message.pk))
+
+
+def _is_back(instance: ProviderInstance, event: events.InstanceChanged) -> bool:
+    connected = ProviderInstance.State.CONNECTED
+    return event.state.value == connected and instance.state != connected
 
 
 def link(message: Message, external_id: str) -> None:

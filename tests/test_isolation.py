@@ -24,10 +24,12 @@ from django.http import HttpResponse, JsonResponse
 from django.urls import include, path
 from django.utils import timezone
 
+import alerts.forms
 import billing.forms
 import messaging.forms
 import tenants.accounts.forms
 from alerts import resolving
+from alerts.models import Alert
 from billing.models import BillingEvent, Invoice, Plan, Subscription
 from messaging import followups, links, merging, noting, realtime
 from messaging.models import Conversation, Lead, Message, MessageFile, MessageTemplate
@@ -351,6 +353,9 @@ def _plant_alert(lead: Lead, text: str):
     alert = resolving.make(
         type="By hand", severity="high", message=text, action={}, lead=lead, by=None, now=now
     )
+    # One that was never contacted, which the page of a folded card lists.
+    never = {"last_in_at": None, "last_out_at": None}
+    Alert.objects.create(type="NoContact7d", lead=lead, is_manual=False, facts=never)
     return alert, follow_up
 
 
@@ -469,7 +474,9 @@ def test_walk_of_staff_at_home_shows_no_content(make_world, client_for):
     assert walked.statuses[staff.label, "GET", "/admin/"] == {200}
 
 
-@pytest.mark.parametrize("module", [messaging.forms, tenants.accounts.forms, billing.forms])
+@pytest.mark.parametrize(
+    "module", [alerts.forms, billing.forms, messaging.forms, tenants.accounts.forms]
+)
 def test_every_field_of_a_form_is_known_to_the_walk(module):
     assert walking.untaught_form_fields(module) == set()
 

@@ -125,6 +125,7 @@ FIELDS: dict[str, str | None] = {
     "refresh": None,
     "reply_to": "external_id",
     "severity": None,
+    "stage": None,
     "role": None,
     "state": None,
     "status": None,
@@ -460,11 +461,13 @@ def _query(actor: Actor) -> dict[str, Any]:
     return {
         **named,
         "conversation": actor.ids["conversation"],
+        "fold": "never",
         "message": actor.ids["message"],
         "note": actor.ids["team_note"],
         "number": actor.ids["instance"],
         "person": actor.ids["user"],
         "q": "Leak",
+        "type": "NoContact7d",
         "view": "all",
     }
 

@@ -1,5 +1,6 @@
 // Starts what every page of the team has.
 
+import * as alerts from "./alerts.js";
 import * as dialogs from "./dialogs.js";
 import { fetchPiece, SIGNED_OUT } from "./fetching.js";
 import * as inbox from "./inbox.js";
@@ -23,6 +24,7 @@ toasts.begin();
 dialogs.begin();
 panel.begin();
 keys.begin();
+alerts.begin();
 notices.begin();
 menus();
 document.addEventListener("unread", (event) => showUnread(event.detail));
@@ -52,6 +54,7 @@ setInterval(refreshTimes, TIMES_MS);
 setTimeout(() => document.getElementById("live-state").setAttribute("data-shown", ""), QUIET_MS);
 
 function changed(event) {
+  if (event.kind === "alerts") return alerts.heard(event);
   if (event.kind === "answering" && !inbox.isHere()) return;
   if (inbox.isHere()) replyWindow.changed(event);
   if (inbox.isHere() && event.conversation) inbox.changed(event);
@@ -59,6 +62,7 @@ function changed(event) {
 }
 
 function refreshAll() {
+  alerts.refresh();
   if (!inbox.isHere()) return fetchPiece("/unread/");
   inbox.refreshAll();
   replyWindow.refresh();
