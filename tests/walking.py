@@ -48,6 +48,7 @@ SIGN_IN = ("/accounts/login/", "/admin/login/")
 PK_AFTER = {
     "inbox": "conversation",
     "conversations": "conversation",
+    "instances": "instance",
     "invoices": "invoice",
     "messages": "message",
     "leads": "lead",
@@ -71,6 +72,8 @@ PARAMETERS = {
     "key": "reset_key",
     "token": "file_token",
     "template": "template",
+    "slug": "slug",
+    "provider": "provider",
     "app_label": "app_label",
     "content_type_id": "content_type",
     "url": "nowhere",
@@ -91,6 +94,15 @@ OBJECTS = {
 }
 # What a field of a body names; None for one that names nothing of anybody.
 FIELDS: dict[str, str | None] = {
+    "values": None,
+    "time_zone": None,
+    "slug": None,
+    "provider": None,
+    "owner_email": None,
+    "language": None,
+    "label": None,
+    "country": None,
+    "address": None,
     "action": None,
     "assignee": "user",
     "channel": None,
