@@ -6,10 +6,13 @@ from dataclasses import replace
 from messaging import calling, connecting
 from messaging.providers import get as provider_of
 from messaging.providers.base import Blame, Feature, SendError, WebhookState
+from tenants.accounts.models import User
 from tenants.models import ProviderInstance
 
 
-def set_up(instance: ProviderInstance, *, by_platform: bool = False) -> WebhookState:
+def set_up(
+    instance: ProviderInstance, *, by: User | None = None, by_platform: bool = False
+) -> WebhookState:
     """Have the instance's provider post to our address; what it keeps, read back.
 
     With `by_platform` the platform's own credentials serve where the instance has none; they are
@@ -25,11 +28,11 @@ def set_up(instance: ProviderInstance, *, by_platform: bool = False) -> WebhookS
         via = replace(via, secrets={**adapter.platform_secrets(via), **via.secrets})
     with via.http:
         kept = adapter.configure_webhook(via, connecting.webhook_url(instance))
-    _store(instance, kept.values)
+    _store(instance, kept.values, by)
     return kept
 
 
-def _store(instance: ProviderInstance, shown: Mapping[str, str]) -> None:
+def _store(instance: ProviderInstance, shown: Mapping[str, str], by: User | None) -> None:
     has = {**instance.settings, **instance.secrets}
     news = {name: value for name, value in shown.items() if has.get(name) != value}
     if news:
@@ -38,6 +41,7 @@ def _store(instance: ProviderInstance, shown: Mapping[str, str]) -> None:
             instance.provider,
             address=instance.address,
             values=news,
+            by=by,
             # What is still missing was missing before.
             may_lack=[field.name for field in provider_of(instance.provider).fields],
         )

@@ -12,7 +12,7 @@ from django.core.validators import validate_email
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from tenants import context, directory, orders, schema
+from tenants import audit, context, directory, orders, schema
 from tenants.accounts.models import Role, User
 from tenants.models import ProviderInstance, SlugAlias, Tenant, WebhookDelivery
 from tenants.models.tenants import SLUG, host_label
@@ -58,6 +58,7 @@ def create_tenant(
     country: str = "",
     time_zone: str = "",
     language: str = "",
+    by: User | None = None,
 ) -> Tenant:
     """A new tenant with its schema and its owner, or `OnboardingError` and nothing at all.
 
@@ -67,7 +68,7 @@ def create_tenant(
     owner_email = owner_email.strip().lower()
     _check_owner(owner_email, owner_password)
     with context.entered_public():
-        tenant = _make(facts)
+        tenant = _make(facts, by)
     try:
         with context.entered(tenant):
             User.objects.create_user(owner_email, owner_password, role=Role.OWNER)
@@ -79,12 +80,18 @@ def create_tenant(
 
 
 def create_tenant_to_join(
-    slug: str, *, name: str, country: str = "", time_zone: str = "", language: str = ""
+    slug: str,
+    *,
+    name: str,
+    country: str = "",
+    time_zone: str = "",
+    language: str = "",
+    by: User | None = None,
 ) -> Tenant:
     """A new tenant that nobody is in yet: invite its owner. Refusals as with `create_tenant`."""
     facts = _checked(slug, name, country, time_zone, language)
     with context.entered_public():
-        tenant = _make(facts)
+        tenant = _make(facts, by)
     directory.changed()
     return tenant
 
@@ -99,7 +106,7 @@ def require_possible(
         _free_host_label(facts.slug)
 
 
-def delete_tenant(tenant: Tenant) -> None:
+def delete_tenant(tenant: Tenant, *, by: User | None = None) -> None:
     """Remove a tenant with all that is its own, and make sure that nothing is left.
 
     Cached values in Redis are not searched for; they end by themselves and belong to a number
@@ -114,6 +121,7 @@ def delete_tenant(tenant: Tenant) -> None:
             ProviderInstance.objects.of(number).delete()
             Tenant.objects.filter(number=number).delete()
             schema.drop(context.schema_of(number))
+            audit.record("tenant.deleted", by=by, subject=tenant, subject_name=tenant.slug)
         directory.changed()
         _delete_files(context.folder_of(number))
         _delete_cached(number)
@@ -186,7 +194,7 @@ def check_owner_email(email: str) -> None:
         raise OnboardingError("owner_email", _("This address is too long."))
 
 
-def _make(facts: _Facts) -> Tenant:
+def _make(facts: _Facts, by: User | None) -> Tenant:
     """The row and the schema, in one transaction."""
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -205,6 +213,13 @@ def _make(facts: _Facts) -> Tenant:
         )
         tenant.save(force_insert=True)
         schema.replay(tenant.schema_name)
+        audit.record(
+            "tenant.created",
+            by=by,
+            subject=tenant,
+            tenant=tenant,
+            after={"slug": facts.slug, "name": facts.name, "owner": facts.owner_email},
+        )
     return tenant
 
 

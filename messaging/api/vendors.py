@@ -159,7 +159,7 @@ class VendorsView(StaffView):
         with _fields_named():
             if email:
                 onboarding.check_owner_email(email)
-            tenant = onboarding.create_tenant_to_join(**wanted)
+            tenant = onboarding.create_tenant_to_join(**wanted, by=request.user)
         if email:
             _invite(tenant, email)
         return Response(VendorOut(tenant).data, status=status.HTTP_201_CREATED)
@@ -195,6 +195,7 @@ class InstancesView(StaffView):
                 address=wanted.get("address", ""),
                 values=wanted.get("values", {}),
                 label=wanted.get("label", ""),
+                by=request.user,
             )
         return Response(
             InstanceOut(connecting.probe(instance)).data, status=status.HTTP_201_CREATED
@@ -208,7 +209,7 @@ class SetUpWebhookView(StaffView):
     def post(self, request, slug, provider):
         instance = _instance(vendor(slug), provider, asked(InstanceAsked, request.data))
         try:
-            setting_webhooks.set_up(instance, by_platform=True)
+            setting_webhooks.set_up(instance, by=request.user, by_platform=True)
         except SendError as error:
             raise _not_set(error, connecting.webhook_url(instance)) from error
         return Response(

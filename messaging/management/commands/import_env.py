@@ -9,7 +9,7 @@ from dotenv import dotenv_values
 from messaging import connecting
 from messaging.migrating import old_settings
 from messaging.migrating.old_settings import ADDRESS, Described
-from tenants import directory
+from tenants import audit, directory
 from tenants.limits import LimitReached
 from tenants.models import ProviderInstance, Tenant
 from tenants.onboarding import OnboardingError
@@ -39,7 +39,7 @@ class Command(BaseCommand):
         found = [_with(each, _pairs(more)) for each in old_settings.instances(variables)]
         if not found:
             raise CommandError("file: it describes no provider that is known here.")
-        with translation.override("en"):
+        with translation.override("en"), audit.coming_from("import_env"):
             failed = [each for each in found if not self._connect(tenant, each, dry_run)]
         self._say_what_goes(variables, [each for each in found if each not in failed], dry_run)
         if failed:

@@ -14,6 +14,7 @@ from django.utils import translation
 
 from messaging.migrating import interview, vendor_file
 from messaging.migrating.vendors import PROVIDER, Importer, Outcome, Result
+from tenants import audit
 from tenants.models import ProviderInstance, Tenant
 
 PROGRESS_EVERY = 100
@@ -38,7 +39,7 @@ class Command(BaseCommand):
         if mode == "batch" and file is None:
             raise CommandError("file: give the CSV file to take in.")
         importer = Importer(dry_run=dry_run, sets_webhooks=setup_webhooks)
-        with translation.override("en"):
+        with translation.override("en"), audit.coming_from("migrate_to_multi_waba"):
             if mode == "batch":
                 self._batch(file, importer, report)
             else:
