@@ -68,7 +68,7 @@ def create_tenant(
     owner_email = owner_email.strip().lower()
     _check_owner(owner_email, owner_password)
     with context.entered_public():
-        tenant = _make(facts, by)
+        tenant = _make(facts, by, owner_email)
     try:
         with context.entered(tenant):
             User.objects.create_user(owner_email, owner_password, role=Role.OWNER)
@@ -194,7 +194,7 @@ def check_owner_email(email: str) -> None:
         raise OnboardingError("owner_email", _("This address is too long."))
 
 
-def _make(facts: _Facts, by: User | None) -> Tenant:
+def _make(facts: _Facts, by: User | None, owner: str = "") -> Tenant:
     """The row and the schema, in one transaction."""
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -218,7 +218,7 @@ def _make(facts: _Facts, by: User | None) -> Tenant:
             by=by,
             subject=tenant,
             tenant=tenant,
-            after={"slug": facts.slug, "name": facts.name, "owner": facts.owner_email},
+            after={"slug": facts.slug, "name": facts.name, "owner": owner},
         )
     return tenant
 
