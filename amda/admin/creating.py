@@ -1,5 +1,6 @@
 """Making a vendor in one form: the tenant, its owner, its first number."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from django import forms
@@ -14,8 +15,8 @@ from unfold.widgets import (
 )
 
 from amda.admin import acting
-from messaging import connecting, providers
-from messaging.providers.base import Field, Medium, Provider
+from messaging import connecting, providers, setting_webhooks
+from messaging.providers.base import Feature, Field, Medium, Provider, SendError
 from tenants import onboarding
 from tenants.accounts.models import User
 from tenants.limits import LimitReached
@@ -172,7 +173,7 @@ def make(form: NewVendorForm, by: User) -> Made | None:
     if not given["owner_password"]:
         made.told.append(_invitation(tenant, given["owner_email"].lower(), by))
     if instance is not None:
-        made.told.append(_state(instance))
+        made.told += [_state(instance), *_webhook(instance)]
     return made
 
 
@@ -219,6 +220,23 @@ def _state(instance: ProviderInstance) -> tuple[bool, str]:
     if is_well:
         return True, gettext("%(number)s is connected.") % facts
     return False, gettext("%(number)s is kept, but it is %(state)s (%(reason)s).") % facts
+
+
+def _webhook(instance: ProviderInstance) -> Iterator[tuple[bool, str]]:
+    """What came of telling the provider where to post, where it can be told."""
+    if Feature.SETS_WEBHOOK not in providers.get(instance.provider).supports:
+        return
+    try:
+        setting_webhooks.set_up(instance, by_platform=True)
+    except SendError as error:
+        yield (
+            False,
+            gettext("The webhook could not be set (%(error)s): paste its address at the provider.")
+            % {"error": error.code},
+        )
+        return
+    told = gettext("%(number)s posts here: the provider keeps this address.")
+    yield True, told % {"number": instance.address}
 
 
 def _address_of(adapter: Provider) -> forms.Field:
