@@ -31,6 +31,8 @@ SECRET = re.compile(
 
 # What each act is called where people read it.
 ACTS: dict[str, Any] = {
+    "deliveries.replayed": _("Deliveries read again"),
+    "delivery.opened": _("Content of a delivery read"),
     "instance.connected": _("Number connected"),
     "instance.changed": _("Number changed"),
     "invitation.accepted": _("Invitation accepted"),
@@ -48,6 +50,7 @@ ACTS: dict[str, Any] = {
     "person.second_step_added": _("Second step set up"),
     "person.second_step_removed": _("Second step removed"),
     "person.recovery_codes_made": _("Recovery codes made"),
+    "jobs.retried": _("Jobs done again"),
     "lead.merged": _("Leads merged"),
     "lead.parted": _("Merge undone"),
     "tenant.created": _("Vendor created"),

@@ -5,7 +5,13 @@ from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.auth.models import Group
 
-from amda.admin import instances, undertakings, vendors  # noqa: F401  they register their pages
+from amda.admin import (  # noqa: F401  they register their pages
+    deliveries,
+    instances,
+    jobs,
+    undertakings,
+    vendors,
+)
 
 # What other apps bring into the admin and nobody needs there: rights come from roles, and a
 # person's address from the person.
