@@ -11,6 +11,7 @@ from amda.admin import (  # noqa: F401  they register their pages
     jobs,
     undertakings,
     vendors,
+    words,
 )
 
 # What other apps bring into the admin and nobody needs there: rights come from roles, and a

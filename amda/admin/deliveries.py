@@ -125,9 +125,7 @@ class WebhookDeliveryAdmin(ModelAdmin):
             "minutes": OPEN_MINUTES,
             "content": _plain(delivery) if until else "",
         }
-        answer = TemplateResponse(request, "admin/deliveries/content.html", facts)
-        answer["Cache-Control"] = "no-store, private"
-        return answer
+        return TemplateResponse(request, "admin/deliveries/content.html", facts)
 
     def has_add_permission(self, request) -> bool:
         return False

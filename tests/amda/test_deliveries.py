@@ -106,7 +106,7 @@ def test_content_opens_after_a_reason_for_some_minutes_and_the_owner_sees_it(
     opened = as_staff.get(address)
     assert opened.context["content"] == SAID
     assert "what was &lt;b&gt;said" in opened.content.decode()
-    assert opened["Cache-Control"] == "no-store, private"
+    assert "no-store" in opened["Cache-Control"]
     assert as_staff.get(page(another, "content")).context["content"] == ""
     with at(timezone.now() + timedelta(minutes=11)):
         assert as_staff.get(address).context["content"] == ""
