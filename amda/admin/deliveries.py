@@ -48,16 +48,16 @@ class ReasonForm(forms.Form):
 class WebhookDeliveryAdmin(ModelAdmin):
     """Deliveries as staff may see them: when, whose, how far; what was said only when opened."""
 
-    list_display = ("id", "tenant", "provider", "route", "live_state", "why", "received_at")
+    list_display = ("id", "vendor", "provider", "route", "live_state", "why", "received_at")
     list_filter = ("state", "provider", "received_at", "tenant")
     list_select_related = ("tenant",)
     search_fields = ("=id", "tenant__slug")
     ordering = ("-id",)
     fields = (
-        "id", "tenant", "instance", "provider", "route", "content_type", "size", "received_at",
+        "id", "vendor", "instance", "provider", "route", "content_type", "size", "received_at",
         "state", "attempts", "not_before", "error", "why", "processed_at", "erased_at",
     )  # fmt: skip
-    readonly_fields = ("why",)
+    readonly_fields = ("vendor", "why")
     actions = ("replay",)
     change_form_outer_before_template = "admin/deliveries/acts.html"
     # Counting the table would take longer than showing a page of it.
@@ -67,6 +67,10 @@ class WebhookDeliveryAdmin(ModelAdmin):
     @display(description=_("state"), ordering="state", label=LABELS)
     def live_state(self, delivery):
         return delivery.state, delivery.get_state_display()
+
+    @display(description=_("vendor"), ordering="tenant__name")
+    def vendor(self, delivery):
+        return delivery.tenant
 
     @display(description=_("why"))
     def why(self, delivery):

@@ -35,7 +35,6 @@ class UndertakingAdmin(ModelAdmin):
     list_filter = ("kind", "state", "asked_at")
     search_fields = ("slug", "=tenant_number", "by_name")
     ordering = ("-id",)
-    fields = ()
     change_form_outer_before_template = "admin/vendors/undertaking.html"
 
     @display(description=_("state"), ordering="state", label=LABELS)
@@ -45,6 +44,10 @@ class UndertakingAdmin(ModelAdmin):
     @display(description=_("progress"))
     def progress(self, undertaking):
         return f"{undertaking.percent} %"
+
+    def get_fieldsets(self, request, obj=None):
+        """None: the page says it all above."""
+        return []
 
     def get_urls(self):
         def guarded(*args, **kwargs):
