@@ -2,7 +2,6 @@ from django.apps import AppConfig
 from django.db.models.signals import post_migrate, pre_delete
 from django.utils.translation import gettext_lazy as _
 
-
 # What each act of billing is called where people read the audit.
 ACTS = {
     "billing.checkout_started": _("Payment page opened"),
