@@ -52,7 +52,7 @@ def escalate(tenant: Tenant, *, now: datetime) -> int:
     claimed = [pk for pk in claimed if _claim(Alert.objects.filter(pk=pk, escalated_at=None), now)]
     if not claimed:
         return 0
-    found = Alert.objects.filter(pk__in=claimed).select_related("lead", "lead__owner")
+    found = queries.visible(None).filter(pk__in=claimed).prefetch_related("lead__identities")
     alerts = list(found.order_by("-level", "opened_at")[:MOST_IN_A_MAIL])
 
     def give_back() -> None:
