@@ -98,4 +98,6 @@ def _said(value: Any) -> str:
         moment = datetime.fromisoformat(value)
     except ValueError:
         return value
-    return formats.date_format(timezone.localtime(moment), "SHORT_DATETIME_FORMAT")
+    local = timezone.localtime(moment)
+    # Hours from 0 to 23: "a.m." would end a sentence twice.
+    return f"{formats.date_format(local, 'SHORT_DATE_FORMAT')} {local:%H:%M}"
