@@ -12,9 +12,12 @@ from messaging.models.leads import (
     StageChange,
 )
 from messaging.models.notes import Draft, Mention, Note
+from messaging.models.replies import CannedReply
+from messaging.models.tags import LeadTag, Tag
 
 __all__ = [
     "Activity",
+    "CannedReply",
     "Conversation",
     "Draft",
     "FollowUp",
@@ -22,6 +25,7 @@ __all__ = [
     "Lead",
     "LeadIdentity",
     "LeadMerge",
+    "LeadTag",
     "Mention",
     "Message",
     "MessageEvent",
@@ -30,4 +34,5 @@ __all__ = [
     "Stage",
     "StageChange",
     "Standing",
+    "Tag",
 ]
