@@ -1,7 +1,7 @@
 """Which of a tenant's numbers are cut off, and why.
 
-Instances live in `public` and what is usual for them in the tenant, so this is read in two
-statements and compared here; a tenant has few numbers.
+Instances live in `public` and what is usual for them in the tenant, so this is read apart and
+compared here; a tenant has few numbers.
 """
 
 import json
@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Sum
 
+from alerts.models import AwayInstance
 from alerts.rules import CHANNEL_DOWN
 from alerts.thresholds import Tuning
 from messaging.models import InstanceDay
@@ -35,21 +36,38 @@ class Down:
 def down(tenant: Tenant, tuning: Tuning) -> list[Down]:
     """The tenant's instances that are cut off."""
     mine = list(ProviderInstance.objects.of(tenant).order_by("pk"))
+    away = _away(mine)
     gaps = _usual_gaps(tuning)
-    found = [_cut_off(each, gaps.get(each.pk), tuning) for each in mine]
+    found = [_cut_off(each, away.get(each.pk), gaps.get(each.pk), tuning) for each in mine]
     return [each for each in found if each]
 
 
+def _away(mine: list[ProviderInstance]) -> dict[int, datetime]:
+    """Since when each of those that are not connected has not been."""
+    gone = [each for each in mine if each.state != State.CONNECTED]
+    AwayInstance.objects.exclude(pk__in=[each.pk for each in gone]).delete()
+    AwayInstance.objects.bulk_create(
+        [AwayInstance(pk=each.pk, since=_changed(each)) for each in gone], ignore_conflicts=True
+    )
+    return dict(AwayInstance.objects.values_list("pk", "since"))
+
+
+def _changed(instance: ProviderInstance) -> datetime:
+    return instance.state_changed_at or instance.created_at
+
+
 def _cut_off(
-    instance: ProviderInstance, usual_gap: timedelta | None, tuning: Tuning
+    instance: ProviderInstance,
+    away_since: datetime | None,
+    usual_gap: timedelta | None,
+    tuning: Tuning,
 ) -> Down | None:
-    changed = instance.state_changed_at or instance.created_at
     if instance.state == State.BLOCKED:
-        return _down(instance, changed, "blocked")
-    if instance.state != State.CONNECTED:
+        return _down(instance, _changed(instance), "blocked")
+    if away_since is not None:
         patience = timedelta(seconds=tuning.thresholds(CHANNEL_DOWN)["critical"] or 0)
-        is_late = changed + patience <= tuning.now
-        return _down(instance, changed, instance.state) if is_late else None
+        is_late = away_since + patience <= tuning.now
+        return _down(instance, away_since, instance.state) if is_late else None
     heard = instance.last_event_at
     if usual_gap is None or heard is None:
         return None

@@ -123,7 +123,7 @@ class Alert(models.Model):
     @property
     def resolved_by_name(self) -> str:
         """Who closed it: a person's id, `auto`, `superseded`; nothing while it is open."""
-        if self.resolution == self.Resolution.HAND:
+        if self.resolution == self.Resolution.HAND or self.resolved_by_id:
             return str(self.resolved_by_id or "user")
         if self.resolution == self.Resolution.SUPERSEDED:
             return "superseded"
@@ -186,6 +186,20 @@ class DurationDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day} {self.what} {self.minutes} min"
+
+
+class AwayInstance(models.Model):
+    """A number that is not connected, and since when it has not been.
+
+    A provider tells again and again that a number waits to be scanned; the instance itself knows
+    only the last of that.
+    """
+
+    instance_id = models.BigIntegerField(primary_key=True)
+    since = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"#{self.instance_id}"
 
 
 class AnsweredLead(models.Model):

@@ -14,6 +14,7 @@ from tenants.context import current_number
 from tenants.hours import opening_hours_of
 
 Resolution = Alert.Resolution
+COUNTED_AS = {Resolution.HAND.value: "by_hand", Resolution.ACTION.value: "by_action"}
 
 
 def make(
@@ -47,16 +48,7 @@ def make(
 
 def resolve(alert: Alert, *, by, now: datetime) -> Alert:
     """Close an alert by hand, in every browser at once; twice is once."""
-    with transaction.atomic():
-        closed = Alert.objects.filter(pk=alert.pk, resolved_at=None).update(
-            resolved_at=now, resolution=Resolution.HAND, resolved_by=by
-        )
-        alert.refresh_from_db()
-        if closed:
-            _count(alert, now, by_hand=1)
-            _time(alert, now)
-            realtime.publish("alerts", alert=alert.pk)
-    return alert
+    return _close(alert, Resolution.HAND, by=by, now=now)
 
 
 def snooze(alert: Alert, *, until: datetime | None, until_reply: bool, by, now: datetime) -> Alert:
@@ -70,9 +62,27 @@ def snooze(alert: Alert, *, until: datetime | None, until_reply: bool, by, now: 
     return alert
 
 
-def acted(alert: Alert, *, now: datetime) -> None:
-    """Somebody took the step it proposed: if it closes now, that is why."""
+def acted(alert: Alert, *, by, now: datetime) -> None:
+    """Somebody took the step it proposed: if it closes now, that is why.
+
+    What was made by hand no engine closes: the step itself does.
+    """
     Alert.objects.filter(pk=alert.pk, resolved_at=None).update(acted_at=now)
+    if alert.is_manual:
+        _close(alert, Resolution.ACTION, by=by, now=now)
+
+
+def _close(alert: Alert, resolution: str, *, by, now: datetime) -> Alert:
+    with transaction.atomic():
+        closed = Alert.objects.filter(pk=alert.pk, resolved_at=None).update(
+            resolved_at=now, resolution=resolution, resolved_by=by
+        )
+        alert.refresh_from_db()
+        if closed:
+            _count(alert, now, **{COUNTED_AS[resolution]: 1})
+            _time(alert, now)
+            realtime.publish("alerts", alert=alert.pk)
+    return alert
 
 
 def _count(alert: Alert, now: datetime, **by: int) -> None:

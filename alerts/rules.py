@@ -21,6 +21,22 @@ NOTHING_PLANNED = "(s.planned_until IS NULL OR s.planned_until <= %(now)s)"
 LAST_CONTACT = "greatest(s.last_heard_at, s.last_spoke_at)"
 
 
+# The kind of an alert that a person raises on a lead's page.
+BY_HAND = "ByHand"
+
+# What `alerts.acting` can do about a lead, as a button says it.
+NEXT_STEPS = {
+    "message": _("Write"),
+    "call": _("Call"),
+    "plan": _("Plan a follow-up"),
+    "assign": _("Take it"),
+    "stage": _("Move it on"),
+    "follow_up": _("Done, or put it off"),
+    "retry": _("Send it again"),
+}
+CHECK_NUMBER = "reconnect"
+
+
 @dataclass(frozen=True)
 class Suggestion:
     """The next step an alert proposes; `action` is what `alerts.acting` can do."""
@@ -64,7 +80,7 @@ class NoContact7d(Rule):
     condition = NOTHING_PLANNED
     text = _("No contact since %(since)s.")
     suggestion = Suggestion(
-        "message", _("Write"), template=_("Hello %(name)s, are you still interested?")
+        "message", NEXT_STEPS["message"], template=_("Hello %(name)s, are you still interested?")
     )
 
 
@@ -78,7 +94,7 @@ class NoReply3d(Rule):
     condition = "s.last_spoke_at > coalesce(s.last_heard_at, '-infinity')"
     bump = "(s.last_heard_at IS NOT NULL)::int"
     text = _("Our message of %(since)s is unanswered.")
-    suggestion = Suggestion("call", _("Call"), channel="call")
+    suggestion = Suggestion("call", NEXT_STEPS["call"], channel="call")
 
 
 class CustomerWaiting(Rule):
@@ -133,7 +149,7 @@ class LeadUnassigned(Rule):
     since = "s.owner_since"
     condition = "s.owner_id IS NULL"
     text = _("Without an owner since %(since)s.")
-    suggestion = Suggestion("assign", _("Take it"))
+    suggestion = Suggestion("assign", NEXT_STEPS["assign"])
 
 
 class FollowUpOverdue(Rule):
@@ -145,7 +161,7 @@ class FollowUpOverdue(Rule):
     since = "s.overdue_since"
     condition = "s.overdue_since IS NOT NULL"
     text = _("A follow-up was due on %(since)s.")
-    suggestion = Suggestion("follow_up", _("Done, or put it off"))
+    suggestion = Suggestion("follow_up", NEXT_STEPS["follow_up"])
 
 
 class NoNextStep(Rule):
@@ -158,7 +174,7 @@ class NoNextStep(Rule):
     since = f"greatest(s.created_at, {LAST_CONTACT}, s.step_ended_at, s.planned_until)"
     condition = NOTHING_PLANNED
     text = _("Nothing is planned since %(since)s.")
-    suggestion = Suggestion("plan", _("Plan a follow-up"))
+    suggestion = Suggestion("plan", NEXT_STEPS["plan"])
 
 
 class StageStale(Rule):
@@ -170,7 +186,7 @@ class StageStale(Rule):
     since = "s.stage_since"
     condition = NOTHING_PLANNED
     text = _("In this stage since %(since)s.")
-    suggestion = Suggestion("stage", _("Move it on"))
+    suggestion = Suggestion("stage", NEXT_STEPS["stage"])
 
     def stage_thresholds(self, stale_after_days):
         """The limit of the stage itself, and one and a half of it."""
@@ -189,7 +205,7 @@ class DeliveryFailed(Rule):
     condition = "(s.failed_since IS NOT NULL OR s.undelivered_since IS NOT NULL)"
     facts = f"{Rule.facts}, 'last_sent_at', coalesce(s.failed_since, s.undelivered_since)"
     text = _("Our message of %(last_sent_at)s did not arrive.")
-    suggestion = Suggestion("retry", _("Send it again"))
+    suggestion = Suggestion("retry", NEXT_STEPS["retry"])
 
 
 class ChannelDown(Rule):
@@ -200,7 +216,7 @@ class ChannelDown(Rule):
     subject = "instance"
     thresholds = {"critical": 5 * MINUTE}
     text = _("%(instance)s: %(reason)s since %(since)s.")
-    suggestion = Suggestion("reconnect", _("Check the connection"))
+    suggestion = Suggestion(CHECK_NUMBER, _("Check the connection"))
 
 
 LEAD_RULES: tuple[Rule, ...] = (

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from django.db import connection
 from django.utils import timezone
 
-from alerts import evaluate
+from alerts import evaluate, notify
+from messaging import standing
 from tenants import context, directory
 from tenants.models import Tenant
 
@@ -21,14 +22,26 @@ def evaluate_instances(tenant: int) -> None:
 
 
 def sweep_alerts(tenant: int) -> None:
-    """Make all alerts of a tenant say what is true."""
-    _inside(tenant, lambda found: evaluate.sweep(found, now=timezone.now()))
+    """Make all alerts of a tenant say what is true, then send the mails that are due."""
+    _inside(tenant, _sweep)
+
+
+def refresh_every_tenant(timestamp: int) -> None:
+    """Draw every lead's standing again, once a day: what no event told of is told by then."""
+    for tenant in list(Tenant.objects.order_by("number")):
+        _inside(tenant.number, lambda found: standing.refresh_all(now=timezone.now()))
 
 
 def sweep_every_tenant(timestamp: int) -> None:
     """Order a sweep of every tenant, one order each, in one statement."""
     with connection.cursor() as cursor:
         cursor.execute(ORDER_SWEEPS)
+
+
+def _sweep(tenant: Tenant) -> None:
+    now = timezone.now()
+    evaluate.sweep(tenant, now=now)
+    notify.everything_due(tenant, now=now)
 
 
 def _inside(number: int, act: Callable[[Tenant], object]) -> None:

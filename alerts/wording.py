@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from alerts.models import Alert, Severity
-from alerts.rules import RULES
+from alerts.rules import BY_HAND, NEXT_STEPS, RULES
 from tenants.models import ProviderInstance
 
 REASONS = {
@@ -25,6 +25,8 @@ SEVERITIES = dict(Severity.choices)
 def label(code: str) -> str:
     """What a kind of alert is called; one made by hand is called what its maker wrote."""
     rule = RULES.get(code)
+    if code == BY_HAND:
+        return _("Flagged by the team")
     return str(rule.label) if rule else code
 
 
@@ -46,7 +48,8 @@ def suggested_action(alert: Alert) -> dict[str, Any]:
     """The next step: what it is called, what it does, with which words and values."""
     rule = RULES.get(alert.type)
     own = alert.suggested_action if isinstance(alert.suggested_action, dict) else {}
-    known = {"label": _("Action"), "action": "", "channel": "", "template": "", "params": {}}
+    step = NEXT_STEPS.get(str(own.get("action")), "")
+    known = {"label": str(step), "action": "", "channel": "", "template": "", "params": {}}
     if rule is not None and not alert.is_manual:
         suggestion = rule.suggestion
         name = alert.lead.name if alert.lead else ""

@@ -19,6 +19,7 @@ django_application = get_asgi_application()
 database.require_whole_schemas()
 
 from amda import health, metrics  # noqa: E402
+from billing import webhooks as billing_webhooks  # noqa: E402
 from messaging.routing import websocket_urlpatterns  # noqa: E402
 from messaging.webhooks import PREFIXES, Webhooks  # noqa: E402
 from tenants.intake import Writer  # noqa: E402
@@ -33,6 +34,7 @@ class Amda:
         self._websocket = websocket
         self._writer = Writer(database.dsn)
         self._webhooks = Webhooks(self._writer)
+        self._stripe = billing_webhooks.StripeWebhook(self._writer)
         self._health = health.Health()
 
     async def __call__(self, scope: dict, receive: Callable, send: Callable) -> None:
@@ -49,6 +51,8 @@ class Amda:
             await self._health(scope, receive, send)
         elif path == metrics.PATH:
             await metrics.metrics(scope, receive, send)
+        elif path.rstrip("/") == billing_webhooks.PATH:
+            await self._stripe(scope, receive, send)
         elif path.startswith(PREFIXES):
             await self._webhooks(scope, receive, send)
         elif self._http:

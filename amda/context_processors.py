@@ -4,6 +4,7 @@ from django.conf import settings
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import get_language_info
 
+from tenants import limits
 from tenants.accounts import second_step
 from tenants.permissions import Action, may
 
@@ -19,6 +20,7 @@ def product(request) -> dict:
             "languages": _languages(),
             "live_path": LIVE_PATH,
             "may": SimpleLazyObject(lambda: _rights(getattr(request, "user", None))),
+            "closed": SimpleLazyObject(lambda: _closed(request)),
             "lacks_second_step": SimpleLazyObject(lambda: _lacks_second_step(request)),
             "waiting": SimpleLazyObject(lambda: _waiting(request)),
         }
@@ -34,6 +36,19 @@ def _languages() -> list[tuple[str, str]]:
 def _rights(user) -> dict[str, bool]:
     """Every action by its name, and whether this person's role allows it."""
     return {str(action): may(user, action) for action in Action}
+
+
+def _closed(request) -> dict:
+    """Why one may only read at the moment, or from when on; nothing while all is well."""
+    tenant = getattr(request, "tenant", None)
+    if tenant is None:
+        return {}
+    reason = limits.closed_reason(tenant.number)
+    return {
+        "reason": reason,
+        "sentence": limits.CLOSED.get(reason, ""),
+        "closes_at": limits.closes_at(tenant.number),
+    }
 
 
 def _lacks_second_step(request) -> bool:

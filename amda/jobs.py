@@ -11,6 +11,7 @@ def on_app_ready(app: Any) -> None:
     from procrastinate import RetryStrategy
 
     from alerts import tasks as alerts
+    from billing import tasks as billing_tasks
     from messaging import tasks
 
     again = RetryStrategy(max_attempts=10, wait=5)
@@ -22,6 +23,15 @@ def on_app_ready(app: Any) -> None:
     app.task(name="amda.fetch_media", queue="media", retry=again)(tasks.fetch_media)
     app.task(name="amda.reconcile", queue="default", retry=patiently)(tasks.reconcile)
     app.task(name="amda.discard_files", queue="media", retry=patiently)(tasks.discard_files)
+    app.task(name="amda.synchronise_templates", queue="default", retry=patiently)(
+        tasks.synchronise_templates
+    )
+    every_template = app.task(
+        name="amda.synchronise_all_templates", queue="default", queueing_lock="templates"
+    )
+    app.periodic(cron="41 */6 * * *")(every_template(tasks.synchronise_all_templates))
+    waiting = app.task(name="amda.probe_waiting", queue="default", queueing_lock="probe_waiting")
+    app.periodic(cron="*/5 * * * *")(waiting(tasks.probe_waiting))
     app.task(name="amda.evaluate_leads", queue="history", retry=again)(alerts.evaluate_leads)
     app.task(name="amda.evaluate_instances", queue="history", retry=again)(
         alerts.evaluate_instances
@@ -29,5 +39,15 @@ def on_app_ready(app: Any) -> None:
     app.task(name="amda.sweep_alerts", queue="default")(alerts.sweep_alerts)
     sweep = app.task(name="amda.sweep_every_tenant", queue="default", queueing_lock="sweep")
     app.periodic(cron="* * * * *")(sweep(alerts.sweep_every_tenant))
+    refresh = app.task(name="amda.refresh_standings", queue="default", queueing_lock="refresh")
+    app.periodic(cron="23 3 * * *")(refresh(alerts.refresh_every_tenant))
     forget_old = app.task(name="amda.forget_old", queue="default", queueing_lock="forget_old")
     app.periodic(cron="17 * * * *")(forget_old(tasks.forget_old))
+    app.task(name="amda.apply_billing", queue="default", retry=again)(billing_tasks.apply_billing)
+    app.task(name="amda.tell_billing", queue="default", retry=patiently)(billing_tasks.tell_billing)
+    app.task(name="amda.tell_usage", queue="default", retry=patiently)(billing_tasks.tell_usage)
+    app.task(name="amda.end_subscription", queue="default", retry=patiently)(
+        billing_tasks.end_subscription
+    )
+    keep_billing = app.task(name="amda.keep_billing", queue="default", queueing_lock="keep_billing")
+    app.periodic(cron="*/5 * * * *")(keep_billing(billing_tasks.keep_billing))

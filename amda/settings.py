@@ -145,6 +145,7 @@ SHARED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "billing",
     "amda",
 ]
 TENANT_APPS = [
@@ -184,6 +185,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "tenants.middleware.tell_limits",
 ]
 
 TEMPLATES = [
@@ -382,6 +384,22 @@ PLATFORM_SECRETS = {
 }
 WASENDER_API_URL = _read(env.str, "WASENDER_API_URL", "https://www.wasenderapi.com/api")
 
+# Billing: without a secret key nothing is sold and every vendor has everything
+
+STRIPE_SECRET_KEY = _read(env.str, "STRIPE_SECRET_KEY", "")
+# Several while a secret is being replaced; each of them verifies.
+STRIPE_WEBHOOK_SECRETS = [
+    secret for secret in _read(env.list, "STRIPE_WEBHOOK_SECRET", []) if secret
+]
+STRIPE_PRICE_ID_MONTHLY = _read(env.str, "STRIPE_PRICE_ID_MONTHLY", "")
+STRIPE_PRICE_ID_YEARLY = _read(env.str, "STRIPE_PRICE_ID_YEARLY", "")
+STRIPE_PAYMENT_METHODS = _read(env.list, "STRIPE_PAYMENT_METHODS", ["card", "sepa_debit"])
+STRIPE_TAX = _read(_yes_or_no, "STRIPE_TAX", False)
+STRIPE_API_URL = _read(env.str, "STRIPE_API_URL", "https://api.stripe.com").rstrip("/")
+# The shapes we read are this version's, whatever version the account or the library is at.
+STRIPE_API_VERSION = "2026-10-28.endive"
+BILLING_GRACE_DAYS = _in_range("BILLING_GRACE_DAYS", _read(env.int, "BILLING_GRACE_DAYS", 7), 0, 90)
+
 # Behind a proxy, and hardening wherever DEBUG is off
 
 if _read(_yes_or_no, "TRUST_PROXY", False):
@@ -440,6 +458,7 @@ LOGGING = {
         "httpx": {"level": "WARNING"},
         "httpcore": {"level": "WARNING"},
         "procrastinate": {"level": "WARNING"},
+        "stripe": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
         "daphne": {"level": "WARNING"},
     },

@@ -12,6 +12,7 @@ urlpatterns = [
     path("settings/", SettingsView.as_view(), name="api-settings"),
     path("users/", TeamView.as_view(), name="api-users"),
     path("", include("messaging.api.urls")),
+    path("", include("billing.api.urls")),
     path("", include("alerts.api.urls")),
     re_path("", UnknownAddress.as_view()),
 ]

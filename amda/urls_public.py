@@ -5,6 +5,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from amda import language, mailbox, pages
+from billing.views import public_pricing as pricing
 from messaging.views import files, unsubscribing
 
 # Staff sign in through allauth, which limits how often a password may be tried.
@@ -12,6 +13,7 @@ admin.site.login = secure_admin_login(admin.site.login)
 
 urlpatterns = [
     path("", pages.landing, name="landing"),
+    path("pricing/", pricing, name="pricing"),
     path("admin/", admin.site.urls),
     path("files/content/<str:token>/", files.content, name="file-content"),
     path("unsubscribe/<str:ticket>/", unsubscribing.unsubscribe, name="unsubscribe"),

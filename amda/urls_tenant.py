@@ -11,8 +11,10 @@ urlpatterns = [
     path("team/", include("tenants.accounts.team_urls")),
     path("settings/", include("tenants.urls")),
     path("api/", include("amda.urls_api")),
+    path("billing/", include("billing.urls")),
     path("favicon.ico", pages.favicon, name="favicon"),
     path("language/", language.change, name="set_language"),
+    path("", include("alerts.urls")),
     path("", include("messaging.urls")),
 ]
 

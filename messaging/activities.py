@@ -6,7 +6,6 @@ no webhook ever waits for it or fails with it.
 
 from collections.abc import Iterable
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from django.db import connection, transaction
@@ -34,8 +33,12 @@ def order(message_ids: Iterable[int]) -> None:
     What is lost between the commit and the order is found by the sweep.
     """
     ids, tenant = sorted(set(message_ids)), current_number()
+
+    def place() -> None:
+        _order(tenant, ids)
+
     if ids:
-        transaction.on_commit(partial(_order, tenant, ids), robust=True)
+        transaction.on_commit(place, robust=True)
 
 
 def keep(message_ids: Iterable[int], *, now: datetime | None = None) -> list[int]:

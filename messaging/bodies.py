@@ -3,8 +3,8 @@
 A delivery names every message that its events are about or quote. Once it was taken in well its
 rows are all that is needed, so that a body which names a withdrawn message goes as a whole, with
 whatever arrived beside it. One that could not be taken in is the only copy of those others: it
-loses the withdrawn message alone, and stays to be replayed. A post for several instances is stored
-whole for each of them: what one of them loses, the others lose, too.
+loses the withdrawn message alone, and stays to be replayed. Where a post is stored whole
+for several instances, what one of them loses the others lose, too.
 """
 
 import json

@@ -8,6 +8,7 @@ from email.utils import parseaddr
 from typing import Any
 
 import phonenumbers
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
@@ -15,10 +16,19 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from amda import http
-from messaging import calling, providers
+from messaging import calling, delivering, providers, realtime, templates
 from messaging.events import Connection
-from messaging.providers.base import Blame, Field, InstanceState, Medium, Provider, SendError
-from tenants import audit, directory
+from messaging.providers.base import (
+    Blame,
+    Feature,
+    Field,
+    InstanceState,
+    Medium,
+    NotOwned,
+    Provider,
+    SendError,
+)
+from tenants import audit, context, directory, limits
 from tenants.accounts.models import User
 from tenants.models import ProviderInstance, Tenant
 from tenants.onboarding import OnboardingError
@@ -41,21 +51,31 @@ def connect_instance(
     """A tenant's instance for this address, made or brought up to date.
 
     `values` are the adapter's fields by name; what an existing instance already has may be
-    left out. Raises `OnboardingError`, naming the field, and changes nothing.
+    left out. Raises `OnboardingError`, naming the field, or `LimitReached` where the tenant may
+    not have another one, and changes nothing. Never call it inside `atomic`: some providers are
+    asked first whether the secrets own the number.
     """
     adapter = _adapter(provider_slug)
     address = _checked_address(adapter, address, values)
     given = {name: _checked_value(adapter, name, value) for name, value in values.items()}
+    proof = _proof(tenant, adapter, address, given) if adapter.must_prove else None
     with transaction.atomic():
         # Two calls for one address would both find nothing and both make an instance.
         Tenant.objects.select_for_update().get(number=tenant.number)
         instance = _instance_at(tenant, adapter, address)
         before = _known(instance)
+        if instance.pk is None:
+            mine = ProviderInstance.objects.of(tenant)
+            limits.require_room(tenant.number, limits.Kind.INSTANCES, mine.count)
         _fill(instance, adapter, given)
         instance.label = label[:100] or instance.label
+        if proof:
+            _enter(instance, proof)
         _save(instance, adapter)
         _record(instance, before, by)
         directory.changed()
+        if Feature.TEMPLATES in adapter.supports and instance.settings.get(adapter.account_field):
+            templates.order(instance)
     directory.forget()
     return instance
 
@@ -80,27 +100,48 @@ def webhook_urls(instance: ProviderInstance) -> dict[str, str]:
 def probe(instance: ProviderInstance) -> ProviderInstance:
     """Ask the provider how the instance is, and keep what it says as the instance's state.
 
-    Where it cannot be asked now, nothing is known and the state stays.
+    Where it cannot be asked now, nothing is known and the state stays. One that waited for this
+    goes live; or it gives up its reference, so that whoever owns that can connect.
     """
+    was_waiting = instance.state_reason == delivering.UNPROVEN
     adapter = _adapter(instance.provider)
-    via = calling.open_via(instance)
-    with via.http:
-        try:
-            found = adapter.check(via)
-        except SendError as error:
-            found = _state_after(error, instance)
-    instance.state = found.state.value
-    instance.state_reason = found.reason[:200]
-    instance.state_changed_at = timezone.now()
+    try:
+        found = _asked(instance, adapter)
+    except NotOwned as error:
+        found = InstanceState(Connection.DISCONNECTED, error.code)
+        if was_waiting:
+            instance.reference = f"unproven-{uuid.uuid4()}"
+    except SendError as error:
+        found = _state_after(error, instance)
+    _enter(instance, found)
     ProviderInstance.objects.of(instance.tenant).filter(pk=instance.pk).update(
+        reference=instance.reference,
         state=instance.state,
         state_reason=instance.state_reason,
         state_changed_at=instance.state_changed_at,
     )
+    if was_waiting and instance.state_reason != delivering.UNPROVEN:
+        _let_live(instance)
     return instance
 
 
+def probe_waiting() -> None:
+    """Ask again about the instances whose provider could not be asked when they were connected."""
+    waiting = ProviderInstance.objects.across_tenants().filter(state_reason=delivering.UNPROVEN)
+    for instance in waiting.select_related("tenant").order_by("pk"):
+        probe(instance)
+
+
+def _let_live(instance: ProviderInstance) -> None:
+    directory.changed()
+    with context.entered(instance.tenant):
+        delivering.order(instance.tenant_id, instance.pk)
+        realtime.publish("instance", conversation=0, message=instance.pk)
+
+
 def _state_after(error: SendError, instance: ProviderInstance) -> InstanceState:
+    if instance.state_reason == delivering.UNPROVEN:
+        return InstanceState(Connection.PENDING, delivering.UNPROVEN)
     if error.blame is Blame.ACCOUNT:
         return InstanceState(Connection.DISCONNECTED, error.code)
     return InstanceState(Connection(instance.state), error.code)
@@ -123,6 +164,49 @@ def _record(instance: ProviderInstance, before: dict[str, Any], by: User | None)
     audit.record(
         act, by=by, subject=instance, tenant=instance.tenant_id, before=before, after=after
     )
+
+
+def _proof(
+    tenant: Tenant, adapter: Provider, address: str, given: Mapping[str, str]
+) -> InstanceState | None:
+    """What the provider says of these credentials; None where they are what they were.
+
+    A provider that cannot be asked leaves the number waiting, but only where its posts are signed
+    with a secret of its own: else an unproven number would hear what the platform's app is told.
+    """
+    wanted = _instance_at(tenant, adapter, address)
+    before = (wanted.reference, wanted.secrets, wanted.settings)
+    _fill(wanted, adapter, given)
+    if wanted.pk and before == (wanted.reference, wanted.secrets, wanted.settings):
+        return None
+    try:
+        return _asked(wanted, adapter)
+    except NotOwned as error:
+        raise OnboardingError(
+            error.field,
+            _("The provider says that this does not belong together: %(detail)s")
+            % {"detail": error.detail or error.code},
+        ) from error
+    except SendError as error:
+        if any(field.or_platforms and field.name not in wanted.secrets for field in adapter.fields):
+            raise OnboardingError(
+                adapter.reference_field,
+                _("The provider could not be asked whose number this is. Try again in a moment."),
+            ) from error
+        return InstanceState(Connection.PENDING, delivering.UNPROVEN)
+
+
+def _asked(instance: ProviderInstance, adapter: Provider) -> InstanceState:
+    via = calling.open_via(instance)
+    with via.http:
+        return adapter.check(via)
+
+
+def _enter(instance: ProviderInstance, found: InstanceState) -> None:
+    if instance.state != found.state.value:
+        instance.state_changed_at = timezone.now()
+    instance.state = found.state.value
+    instance.state_reason = found.reason[:200]
 
 
 def _adapter(slug: str) -> Provider:
@@ -203,8 +287,10 @@ def _fill(instance: ProviderInstance, adapter: Provider, given: Mapping[str, str
     had = {**instance.settings, **instance.secrets}
     defaults = {field.name: field.default for field in adapter.fields if field.default}
     values = {name: value for name, value in {**defaults, **had, **given}.items() if value != ""}
+    platforms = settings.PLATFORM_SECRETS.get(adapter.slug, {})
     for field in adapter.fields:
-        if field.required and field.name not in values:
+        needed = field.required or (field.or_platforms and field.name not in platforms)
+        if needed and field.name not in values:
             raise OnboardingError(field.name, _("This is required."))
     for name, complaint in adapter.complaints(values).items():
         raise OnboardingError(name, str(complaint))

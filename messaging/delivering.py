@@ -19,19 +19,23 @@ from messaging import (
     realtime,
     signals,
     statuses,
+    tapping,
+    templates,
 )
 from messaging.calling import open_via
 from messaging.events import Kind
 from messaging.models import Message, MessageEvent, MessageFile
 from messaging.providers import get as provider_of
 from messaging.providers.base import Blame, Feature, File, Outgoing, Provider, SendError, Sent, Via
-from tenants import orders
+from tenants import limits, orders
 from tenants.models import ProviderInstance
 
 logger = logging.getLogger(__name__)
 
 Status = Message.Status
 ATTEMPTS = 4
+UNPROVEN = "unproven"
+"""Why an instance waits whose provider could not be asked yet whether its secrets own it."""
 # Longer than any provider call may take: what is claimed longer ago lost its worker.
 CLAIM_SECONDS = 60
 SLICE_SECONDS = 20
@@ -57,9 +61,16 @@ def drain(tenant_number: int, instance_id: int) -> None:
     instance = ProviderInstance.objects.of(tenant_number).filter(pk=instance_id).first()
     if instance is None:
         return
-    provider = provider_of(instance.provider)
-    via = open_via(instance)
     own_up_to_lost_claims(instance_id)
+    try:
+        limits.require_may_send(tenant_number)
+    except limits.LimitReached as refusal:
+        return refuse_all(instance_id, refusal)
+    provider = provider_of(instance.provider)
+    if instance.state_reason == UNPROVEN:
+        # It is not known yet whose number this is; whoever proves it orders a drain.
+        return
+    via = open_via(instance)
     until = timezone.now() + timedelta(seconds=SLICE_SECONDS)
     pause = None
     with via.http, translation.override(instance.tenant.language):
@@ -158,6 +169,8 @@ def _outgoing(message: Message, provider: Provider) -> Outgoing:
         reply_to=message.reply_to,
         reply_to_number=_number_of(message.reply_to, message.instance_id),
         file=_file(file, provider) if file else None,
+        template=templates.as_outgoing(message.parts),
+        choices=tapping.as_outgoing(message.parts),
         thread=mailing.thread_of(message) if has_subject else (),
         unsubscribe_url=mailing.unsubscribe_url(message) if has_subject else "",
         is_automatic=message.origin in (Message.Origin.AUTOMATION, Message.Origin.CAMPAIGN),
@@ -188,16 +201,11 @@ def _number_of(external_id: str, instance_id: int) -> str:
 
 def record_sent(message: Message, sent: Sent) -> None:
     """The provider took it. A status that came meanwhile already says more and stays."""
-    facts = {
-        name: value
-        for name, value in (
-            ("external_id", sent.external_id),
-            ("provider_number", sent.provider_number),
-        )
-        if value
-    }
-    if facts:
-        Message.objects.filter(pk=message.pk).update(**facts)
+    if sent.provider_number:
+        Message.objects.filter(pk=message.pk).update(provider_number=sent.provider_number)
+    if sent.external_id:
+        # A status may have been quicker than the answer: it waits for this id.
+        ingest.link(message, sent.external_id)
     moved = Message.objects.filter(pk=message.pk, status__in=(Status.SENDING, Status.UNKNOWN))
     moved.update(status=Status.SENT)
     _tell(message)
@@ -225,6 +233,22 @@ def record_failure(message: Message, error: SendError, now: datetime) -> Paused 
         signals.failed(message.pk)
     _tell(message)
     return None
+
+
+def refuse_all(instance_id: int, refusal: limits.LimitReached) -> None:
+    """Nothing may be sent any more: what waits has failed, to be tried again by a person.
+
+    It does not wait for better times: who wrote it may not want it sent weeks later.
+    """
+    waiting = Message.objects.filter(instance_id=instance_id, status=Status.QUEUED)
+    for message in waiting.select_related("conversation"):
+        mine = Message.objects.filter(pk=message.pk, status=Status.QUEUED)
+        taken = mine.update(
+            status=Status.FAILED, error_code=refusal.code[:60], error_blame=Blame.ACCOUNT
+        )
+        if taken:
+            signals.failed(message.pk)
+            _tell(message)
 
 
 def _keep_opt_out(message: Message, now: datetime) -> None:

@@ -56,6 +56,15 @@ class FileReplyForm(ReplyForm):
         self.fields["text"].required = not self.data.get("file")
 
 
+class TemplateForm(_Form):
+    """What a template is sent with, beside its own places: the file at its head."""
+
+    header = forms.FileField(required=False)
+    reference = forms.UUIDField(
+        required=False, error_messages={"invalid": _("Load the page again and retry.")}
+    )
+
+
 class StartForm(ReplyForm):
     """A first message to somebody: a typed recipient, or a lead that is known."""
 

@@ -27,6 +27,7 @@ from messaging import (
     realtime,
     signals,
     statuses,
+    templates,
     windows,
 )
 from messaging.models import Conversation, Lead, Message, MessageEvent
@@ -108,6 +109,8 @@ class Batch:
                 self._change_consent(event, at)
             case events.NumberChanged():
                 self._change_number(event, instance)
+            case events.TemplateChanged():
+                templates.apply(event, instance, at)
             case _:
                 logger.debug("tenant %s: %s kept as a fact", self.tenant.number, fact.kind)
 

@@ -26,7 +26,7 @@ from messaging.events import Attachment
 from messaging.models import Message, MessageFile
 from messaging.providers import get as provider_of
 from messaging.providers.base import SendError
-from tenants import context, orders
+from tenants import context, limits, orders
 from tenants.models import ProviderInstance
 
 logger = logging.getLogger(__name__)
@@ -112,6 +112,7 @@ def retry(file: MessageFile) -> None:
 
 def take(upload: File, *, by) -> MessageFile:
     """Keep a file that somebody wants to send; it waits for the message that takes it."""
+    limits.require_may_add(context.current_number())
     head = upload.read(sniffing.HEAD_BYTES)
     name = _tidy(upload.name or "")
     mime_type = sniffing.mime_type_of(head, getattr(upload, "content_type", "") or "")
@@ -128,9 +129,13 @@ def take(upload: File, *, by) -> MessageFile:
             % {"limit": limit // sniffing.MEGABYTE},
         )
     file = MessageFile(kind=kind.value, file_name=name, uploaded_by=by)
-    file.save()
+    with transaction.atomic():
+        file.save()
+        limits.take(context.current_number(), limits.Kind.STORAGE, upload.size)
     # The caller's upload is not ours to close; its content is read to the end, then kept.
-    _keep(file, _measured(upload, limit), mime_type)
+    is_new = _keep(file, _measured(upload, limit), mime_type)
+    if not is_new:
+        limits.count(context.current_number(), limits.Kind.STORAGE, -upload.size)
     return file
 
 
@@ -164,6 +169,14 @@ def discard(paths: Iterable[str]) -> None:
     for path in paths:
         if not MessageFile.objects.filter(Q(path=path) | Q(preview_path=path)).exists():
             default_storage.delete(path)
+    recount()
+
+
+def recount() -> None:
+    """Count anew how much room the tenant's files take; files of one content take it once."""
+    stored = MessageFile.objects.filter(state=State.STORED).exclude(path="")
+    sizes = stored.order_by("path").distinct("path").values_list("size", flat=True)
+    limits.set_used(context.current_number(), limits.Kind.STORAGE, sum(filter(None, sizes)))
 
 
 def content_of(file: MessageFile) -> bytes:
@@ -230,7 +243,10 @@ def _fetch(file: MessageFile) -> None:
         content = _measured(media.file, limit)
         told = media.mime_type or file.mime_type
         file.file_name = file.file_name or _tidy(media.file_name)
-        _keep(file, content, sniffing.mime_type_of(content.head, told, file.kind))
+        is_new = _keep(file, content, sniffing.mime_type_of(content.head, told, file.kind))
+    if is_new:
+        # What comes in is kept, whatever the limit.
+        limits.count(context.current_number(), limits.Kind.STORAGE, content.size)
     _tell(file)
 
 
@@ -251,11 +267,15 @@ def _measured(file: IO[bytes] | File, limit: int) -> _Content:
     return _Content(file, size, digest.hexdigest(), head)
 
 
-def _keep(file: MessageFile, content: _Content, mime_type: str) -> None:
-    """Store the content, unless the same is here already, and write down what it is."""
+def _keep(file: MessageFile, content: _Content, mime_type: str) -> bool:
+    """Store the content, unless the same is here already, and write down what it is.
+
+    Whether it takes room of its own.
+    """
     with transaction.atomic():
         if _share(file, content.sha256):
-            return _write_down(file)
+            _write_down(file)
+            return False
     file.mime_type, file.size, file.sha256 = mime_type[:120], content.size, content.sha256
     file.is_showable = True
     preview = _look_at(file, content)
@@ -263,6 +283,7 @@ def _keep(file: MessageFile, content: _Content, mime_type: str) -> None:
     file.preview_path = _store(f"{place_of(file)}-preview", preview) if preview else ""
     file.state, file.error, file.reference = State.STORED, "", {}
     _write_down(file)
+    return True
 
 
 def _look_at(file: MessageFile, content: _Content) -> File | None:

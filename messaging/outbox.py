@@ -1,8 +1,10 @@
 """The way out: every message that leaves is queued here, whoever asks, and sent from here."""
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from django.db import transaction
@@ -23,9 +25,12 @@ from messaging import (
     realtime,
     sniffing,
     statuses,
+    tapping,
+    templates,
+    windows,
 )
 from messaging.events import Kind
-from messaging.models import Conversation, Message, MessageFile
+from messaging.models import Conversation, Message, MessageFile, MessageTemplate
 from messaging.providers import get as provider_of
 from messaging.providers.base import Feature, Medium
 from tenants import directory, limits
@@ -33,6 +38,7 @@ from tenants.context import current_number
 from tenants.models import ProviderInstance
 
 LONGEST_TEXT = 20_000
+MOST_TEMPLATES_NAMED = 20
 
 
 class Refused(Exception):
@@ -46,6 +52,18 @@ class Refused(Exception):
         self.facts = facts
 
 
+@dataclass(frozen=True)
+class _Draft:
+    """What a message will say, once nothing speaks against it."""
+
+    text: str
+    kind: Kind = Kind.TEXT
+    subject: str = ""
+    reply_to: str = ""
+    files: Sequence[MessageFile] = ()
+    parts: Mapping[str, Any] = field(default_factory=dict)
+
+
 def queue(
     conversation: Conversation,
     text: str,
@@ -55,34 +73,82 @@ def queue(
     subject: str = "",
     reply_to: str = "",
     files: Sequence[MessageFile] = (),
+    choices: Mapping[str, Any] | None = None,
     reference: uuid.UUID | None = None,
     now: datetime | None = None,
 ) -> Message:
     """Queue one text or file in a conversation. The only door: refusals are decided here.
 
-    The same `reference` twice is the same message: the first one is returned.
+    `choices` are answers to tap below the text. The same `reference` twice is the same message:
+    the first one is returned.
     """
     now = now or timezone.now()
     body = _checked_text(text, may_be_empty=bool(files))
     _require_visible(conversation, by)
     instance = _instance(conversation.instance_id)
     _require_fits(body, instance)
-    limits.require_may_send(current_number())
+    _require_may_send(origin)
     _require_consent(conversation)
-    known = Message.objects.filter(reference=reference).first() if reference and files else None
+    known = _known(reference)
     if known is not None:
         return known
-    kind = _checked_files(files, instance)
+    _require_window(conversation, instance, now)
+    kind = _checked_files(files, instance, body)
+    parts = _checked_choices(choices, body, instance) if choices else {}
     subject = _checked_subject(conversation, instance, subject, body)
+    draft = _Draft(body, kind, subject, reply_to, files, parts)
+    return _put(conversation, instance, draft, origin, by, reference, now)
+
+
+def queue_template(
+    conversation: Conversation,
+    template: MessageTemplate,
+    values: Mapping[str, str],
+    *,
+    origin: str,
+    by=None,
+    files: Sequence[MessageFile] = (),
+    reference: uuid.UUID | None = None,
+    now: datetime | None = None,
+) -> Message:
+    """Queue a template with its places filled, which may be sent at any time."""
+    now = now or timezone.now()
+    instance = _instance(conversation.instance_id)
+    _require_may_send(origin)
+    _require_consent(conversation)
+    known = _known(reference)
+    if known is not None:
+        return known
+    if not template.may_be_sent or not templates.of(instance).filter(pk=template.pk).exists():
+        raise Refused(
+            "template_gone", _("This template cannot be sent now. Choose another one."), "template"
+        )
+    kind = _checked_header(template, files, instance)
+    try:
+        filled = templates.fill(template, values)
+    except templates.Unfit as unfit:
+        raise Refused("template_unfit", unfit.message, f"template.{unfit.field}") from unfit
+    draft = _Draft(filled.text, kind, files=files, parts=filled.parts)
+    return _put(conversation, instance, draft, origin, by, reference, now)
+
+
+def _put(
+    conversation: Conversation,
+    instance: ProviderInstance,
+    draft: _Draft,
+    origin,
+    by,
+    reference,
+    now,
+) -> Message:
     with transaction.atomic():
         conversation = _held(conversation)
-        message, is_new = _insert(
-            conversation, instance, body, kind, origin, by, subject, reply_to, reference, now
-        )
+        message, is_new = _insert(conversation, instance, draft, origin, by, reference, now)
         if is_new:
-            _attach(files, message)
+            _attach(draft.files, message)
             _show_as_last(conversation, message)
             delivering.order(current_number(), instance.pk)
+            limits.take(current_number(), limits.Kind.MESSAGES, now=now)
     if is_new:
         activities.order([message.pk])
         realtime.publish("message", conversation=conversation.pk, message=message.pk)
@@ -98,20 +164,28 @@ def start(
     lead=None,
     by=None,
     subject: str = "",
+    template: MessageTemplate | None = None,
+    values: Mapping[str, str] = MappingProxyType({}),
     reference: uuid.UUID | None = None,
     now: datetime | None = None,
 ) -> Message:
     """Write to anybody: finds or makes the lead and the conversation, then queues."""
-    _checked_text(text)
-    typed = _typed(to)
-    instance = choose_instance(instance_id, _kinds_of(typed, lead))
-    address = _recipient(typed, lead, instance)
-    if lead is None:
-        lead, _is_new = addressing.lead_for([address], by=by)
-    conversation = open_conversation(lead, instance, address.value)
-    return queue(
-        conversation, text, origin=origin, by=by, subject=subject, reference=reference, now=now
-    )
+    _checked_text(text, may_be_empty=template is not None)
+    _require_may_send(origin)
+    instance = instance_reaching(to, lead, instance_id)
+    address = _recipient(_typed(to), lead, instance)
+    # A message that is refused leaves neither a lead nor a conversation behind.
+    with transaction.atomic():
+        if lead is None:
+            lead, _is_new = addressing.lead_for([address], by=by)
+        conversation = open_conversation(lead, instance, address.value)
+        if template is not None:
+            return queue_template(
+                conversation, template, values, origin=origin, by=by, reference=reference, now=now
+            )
+        return queue(
+            conversation, text, origin=origin, by=by, subject=subject, reference=reference, now=now
+        )
 
 
 def open_conversation(lead, instance: ProviderInstance, peer: str) -> Conversation:
@@ -138,6 +212,9 @@ def retry(message: Message) -> Message:
     """Queue a failed message again, at a person's wish; anything else is left as it is."""
     limits.require_may_send(current_number())
     _require_consent(message.conversation)
+    if "template" not in message.parts:
+        instance = _instance(message.instance_id)
+        _require_window(message.conversation, instance, timezone.now())
     with transaction.atomic():
         moved = Message.objects.filter(pk=message.pk, status=Message.Status.FAILED).update(
             status=Message.Status.QUEUED,
@@ -155,6 +232,11 @@ def retry(message: Message) -> Message:
         activities.order([message.pk])
         realtime.publish("message", conversation=message.conversation_id, message=message.pk)
     return message
+
+
+def instance_reaching(to: str, lead, instance_id: int | None) -> ProviderInstance:
+    """The instance asked for, else the one that can write to this address or lead."""
+    return choose_instance(instance_id, _kinds_of(_typed(to), lead))
 
 
 def choose_instance(instance_id: int | None, kinds: Collection[str] = ()) -> ProviderInstance:
@@ -176,6 +258,19 @@ def choose_instance(instance_id: int | None, kinds: Collection[str] = ()) -> Pro
             "instance_ambiguous", _("Several numbers are connected: choose one."), "instance"
         )
     return candidates[0]
+
+
+def _require_may_send(origin: str) -> None:
+    limits.require_may_send(current_number())
+    if origin in _FEATURES:
+        limits.require_feature(current_number(), _FEATURES[origin])
+
+
+# What the plan must have for a message of this origin.
+_FEATURES: dict[str, limits.Feature] = {
+    Message.Origin.AUTOMATION: limits.Feature.AUTOMATION,
+    Message.Origin.CAMPAIGN: limits.Feature.CAMPAIGNS,
+}
 
 
 def _held(conversation: Conversation) -> Conversation:
@@ -206,6 +301,55 @@ def _require_consent(conversation: Conversation) -> None:
     identity = optouts.of(conversation)
     if identity is not None:
         raise Refused(optouts.CODE, optouts.why_refused(identity.kind))
+
+
+def _known(reference: uuid.UUID | None) -> Message | None:
+    return Message.objects.filter(reference=reference).first() if reference else None
+
+
+def _require_window(conversation: Conversation, instance: ProviderInstance, now: datetime) -> None:
+    """Outside WhatsApp's 24 hours only a template reaches the contact: say which there are."""
+    window = windows.of(conversation, now)
+    if window is None or window.is_open:
+        return
+    names = list(templates.sendable(instance).values("name", "language")[:MOST_TEMPLATES_NAMED])
+    raise Refused(
+        "window_closed",
+        _(
+            "This contact has not written in the last 24 hours: WhatsApp only lets a template"
+            " through."
+        ),
+        "text",
+        templates=names,
+        conversation=conversation.pk,
+    )
+
+
+def _checked_choices(
+    choices: Mapping[str, Any], body: str, instance: ProviderInstance
+) -> dict[str, Any]:
+    if Feature.CHOICES not in provider_of(instance.provider).supports:
+        said = _("Answers to tap cannot be sent from this number.")
+        raise Refused("choices_unsupported", said, "choices")
+    try:
+        return tapping.checked(body, choices)
+    except templates.Unfit as unfit:
+        raise Refused("choices_unfit", unfit.message, unfit.field) from unfit
+
+
+def _checked_header(
+    template: MessageTemplate, files: Sequence[MessageFile], instance: ProviderInstance
+) -> Kind:
+    """The kind of a message made of a template: that of the file at its head."""
+    wanted = templates.needs_file(template)
+    kind = _checked_files(files, instance, "")
+    if not wanted and files:
+        said = _("This template has no place for a file.")
+        raise Refused("template_unfit", said, "files")
+    if wanted and kind.value != wanted:
+        said = _("This template needs a file of its kind at its head.")
+        raise Refused("template_unfit", said, "files")
+    return kind
 
 
 def _require_fits(body: str, instance: ProviderInstance) -> None:
@@ -311,7 +455,7 @@ def _checked_subject(
         ) from exc
 
 
-def _checked_files(files: Sequence[MessageFile], instance: ProviderInstance) -> Kind:
+def _checked_files(files: Sequence[MessageFile], instance: ProviderInstance, caption: str) -> Kind:
     """The kind of a message with these files, each of which was looked at when it was kept."""
     if not files:
         return Kind.TEXT
@@ -323,7 +467,17 @@ def _checked_files(files: Sequence[MessageFile], instance: ProviderInstance) -> 
     if file.state != MessageFile.State.STORED or file.message_id is not None:
         raise Refused("file_gone", _("This file is no longer there. Please add it again."), "files")
     _require_size(file, provider_of(instance.provider).largest_file)
+    _require_caption_fits(Kind(file.kind), caption, instance)
     return Kind(file.kind)
+
+
+def _require_caption_fits(kind: Kind, caption: str, instance: ProviderInstance) -> None:
+    provider = provider_of(instance.provider)
+    if caption and kind in provider.without_caption:
+        said = _("A file of this kind carries no text. Send the text as a message of its own.")
+        raise Refused("caption_unsupported", said, "text")
+    if len(caption) > provider.longest_caption:
+        raise _too_long(caption, provider.longest_caption)
 
 
 def _require_size(file: MessageFile, limit: int) -> None:
@@ -342,7 +496,7 @@ def _attach(files: Sequence[MessageFile], message: Message) -> None:
 
 
 def _insert(
-    conversation, instance, body, kind, origin, by, subject, reply_to, reference, now
+    conversation, instance, draft: _Draft, origin, by, reference, now
 ) -> tuple[Message, bool]:
     reference = reference or uuid.uuid4()
     return Message.objects.get_or_create(
@@ -356,10 +510,11 @@ def _insert(
             "medium": conversation.medium,
             "direction": Message.Direction.OUT,
             "origin": origin,
-            "kind": kind.value,
-            "text": body,
-            "subject": subject,
-            "reply_to": reply_to[:200],
+            "kind": draft.kind.value,
+            "text": draft.text,
+            "subject": draft.subject,
+            "reply_to": draft.reply_to[:200],
+            "parts": dict(draft.parts),
             "status": Message.Status.QUEUED,
             "by": by,
             "sent_at": now,

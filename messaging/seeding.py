@@ -145,7 +145,11 @@ def _copy(model: type[models.Model], rows: Iterable[dict[str, Any]]) -> range:
     names = ", ".join(connection.ops.quote_name(each.column) for each in fields)
     first = last = _last_id(model) + 1
     # What has a default for each row, like a reference, is named by the rows.
-    defaults = {each.name: each.get_default() for each in fields if not each.primary_key}
+    defaults = {
+        each.name: each.get_db_prep_save(each.get_default(), connection)
+        for each in fields
+        if not each.primary_key
+    }
     with transaction.atomic(), connection.cursor() as cursor:
         with cursor.copy(f"COPY {_quoted(model)} ({names}) FROM STDIN") as copy:
             for row in rows:

@@ -6,11 +6,20 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
-from messaging import activities, delivering, erasing, inbox, media, reconciling
+from messaging import (
+    activities,
+    connecting,
+    delivering,
+    erasing,
+    inbox,
+    media,
+    reconciling,
+    templates,
+)
 from messaging.providers.base import SendError
 from tenants import context, directory, orders
 from tenants.accounts.models import RememberedWrite
-from tenants.models import Tenant
+from tenants.models import ProviderInstance, Tenant
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +84,30 @@ def take_out(tenant: int, instance: int, messages: list[str]) -> None:
                 erasing.take_out(tenant, instance, external_id)
 
 
+def synchronise_templates(tenant: int, instance: int) -> None:
+    """Read an account's templates from its provider."""
+    found = ProviderInstance.objects.across_tenants().filter(pk=instance, tenant=tenant).first()
+    if found is None:
+        return
+    with context.entered(directory.tenant_numbered(tenant)):
+        try:
+            templates.synchronise(found)
+        except SendError as error:
+            if error.retry or error.unknown:
+                raise
+            logger.info("templates of instance %s could not be read: %s", instance, error.code)
+
+
+def synchronise_all_templates(timestamp: int) -> None:
+    """Order the reading of every account's templates."""
+    templates.synchronise_all()
+
+
+def probe_waiting(timestamp: int) -> None:
+    """Ask again about numbers whose provider could not be asked when they were connected."""
+    connecting.probe_waiting()
+
+
 def reconcile(tenant: int, instance: int, minutes: int) -> None:
     """Read what a provider kept while it, or we, were away."""
     try:
@@ -99,3 +132,4 @@ def forget_old(timestamp: int) -> None:
         with context.entered(tenant):
             RememberedWrite.objects.filter(created_at__lt=before).delete()
             media.forget_unsent(before)
+            media.recount()

@@ -11,6 +11,7 @@ from messaging.views import (
     notes,
     personal,
     several,
+    templates,
     unknown,
 )
 
@@ -28,6 +29,9 @@ urlpatterns = [
     path("inbox/<int:pk>/panel/", leads.panel, name="panel"),
     path("inbox/<int:pk>/read/", inbox.read, name="read"),
     path("inbox/<int:pk>/send/", acting.send, name="send"),
+    path("inbox/<int:pk>/window/", templates.window, name="window"),
+    path("inbox/<int:pk>/templates/", templates.choose, name="templates"),
+    path("inbox/<int:pk>/templates/<int:template>/", templates.fill, name="template"),
     path("inbox/<int:pk>/assignment/", acting.assignment, name="assignment"),
     path("inbox/<int:pk>/assign/", acting.assign, name="assign"),
     path("inbox/<int:pk>/close/", acting.close, name="close"),

@@ -16,10 +16,11 @@ from prometheus_client import Counter
 
 from messaging import providers
 from messaging.providers.base import BadSignature, Candidate, Hook, InstanceRef, Provider
-from tenants import directory
+from tenants import directory, posts
 from tenants.context import connection
 from tenants.directory import KnownInstance
 from tenants.intake import Arrival, StorageAway, Writer
+from tenants.posts import Disconnected, Reply, TooLarge
 
 logger = logging.getLogger(__name__)
 
@@ -34,14 +35,6 @@ STORED = Counter("amda_webhooks_stored", "Posts that were stored", ["provider"])
 UNKNOWN = Counter("amda_webhooks_unknown", "Numbers of verified posts nobody has", ["provider"])
 
 
-class Disconnected(Exception):
-    """The provider hung up before its request was complete."""
-
-
-class TooLarge(Exception):
-    """The body is over the cap."""
-
-
 @dataclass(frozen=True)
 class Path:
     """Where a request goes: an adapter, one of its routes, the vendor its URL names."""
@@ -49,16 +42,6 @@ class Path:
     provider: Provider
     route: str
     vendor: str
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What the provider gets to hear."""
-
-    status: int
-    body: bytes = b""
-    content_type: str = "text/plain; charset=utf-8"
-    retry_after: int | None = None
 
 
 class Webhooks:
@@ -78,7 +61,7 @@ class Webhooks:
             reply = await self._reply(scope, receive)
         except Disconnected:
             return
-        await _send(reply, send, head=scope["method"] == "HEAD")
+        await posts.answer(reply, send, head=scope["method"] == "HEAD")
 
     async def _reply(self, scope: dict, receive: Callable) -> Reply:
         service = self._services.get(scope["path"].rstrip("/"))
@@ -163,12 +146,10 @@ def _match(pattern: tuple[str, ...], parts: tuple[str, ...]) -> str | None:
 
 
 async def _read(scope: dict, receive: Callable, path: Path) -> Hook:
-    headers = {
-        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
-    }
+    headers = posts.headers_of(scope)
     query = scope.get("query_string", b"").decode("latin-1")
     return Hook(
-        body=await _body(receive, headers.get("content-length", "")),
+        body=await posts.body_of(receive, headers.get("content-length", "")),
         route=path.route,
         vendor=path.vendor,
         method=scope["method"],
@@ -177,24 +158,6 @@ async def _read(scope: dict, receive: Callable, path: Path) -> Hook:
         content_type=headers.get("content-type", "")[:100],
         url=f"{settings.PUBLIC_URL}{scope['path']}{'?' if query else ''}{query}",
     )
-
-
-async def _body(receive: Callable, announced: str) -> bytes:
-    limit = settings.WEBHOOK_MAX_BYTES
-    if announced.isdecimal() and int(announced) > limit:
-        raise TooLarge
-    chunks, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise TooLarge
-        chunks.append(chunk)
-        more = message.get("more_body", False)
-    return b"".join(chunks)
 
 
 async def _candidates(path: Path, hook: Hook) -> tuple[list[Candidate], int]:
@@ -276,9 +239,14 @@ def _handshake(provider: Provider, hook: Hook, candidates: list[Candidate]) -> R
 
 
 def _arrivals(provider: Provider, hook: Hook, meant: list[Candidate]) -> list[Arrival]:
-    """One arrival for each instance; several share the post's name, since each has all of it."""
-    known = [candidate for candidate in meant if candidate.instance_id != NOBODY]
-    post = uuid4() if len(known) > 1 else None
+    """One arrival for each instance; those that keep the whole body share the post's name."""
+    parts = [
+        (candidate, provider.part_for(hook, candidate))
+        for candidate in meant
+        if candidate.instance_id != NOBODY
+    ]
+    whole = [candidate for candidate, part in parts if part == hook.body]
+    post = uuid4() if len(whole) > 1 else None
     return [
         Arrival(
             tenant_number=candidate.tenant_number,
@@ -287,19 +255,8 @@ def _arrivals(provider: Provider, hook: Hook, meant: list[Candidate]) -> list[Ar
             route=hook.route,
             content_type=hook.content_type.replace("\x00", ""),
             query=hook.query.replace("\x00", "")[:LONGEST_QUERY],
-            body=hook.body,
-            post=post,
+            body=part,
+            post=post if part == hook.body else None,
         )
-        for candidate in known
+        for candidate, part in parts
     ]
-
-
-async def _send(reply: Reply, send: Callable, *, head: bool) -> None:
-    headers = [
-        (b"content-type", reply.content_type.encode()),
-        (b"content-length", str(len(reply.body)).encode()),
-    ]
-    if reply.retry_after is not None:
-        headers.append((b"retry-after", str(reply.retry_after).encode()))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if head else reply.body})

@@ -5,7 +5,7 @@ Every process keeps what it looked up and drops all of it when the version row h
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -95,6 +95,11 @@ def changed() -> None:
 def forget() -> None:
     """Drop what this process keeps."""
     _memory.forget()
+
+
+def kept(key: tuple[Hashable, ...], load: Callable[[], T]) -> T:
+    """Something else about tenants that is fresh within a second once `changed` was called."""
+    return _memory.get(key, load)
 
 
 def tenant_numbered(number: int) -> Tenant:

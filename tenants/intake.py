@@ -7,10 +7,11 @@ request that is cancelled never cancels the commit it shares with others.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -33,21 +34,26 @@ class StorageAway(Exception):
     """The delivery could not be stored; whoever posted it should come again."""
 
 
-@dataclass
-class Arrival:
-    """One post on its way into the database."""
+class Post:
+    """One post on its way into the database.
 
-    tenant_number: int
-    instance_id: int | None
-    provider: str
-    route: str
-    content_type: str
+    Those of one class that arrive together are stored by one `statement`, which takes `columns`.
+    """
+
+    statement: str
     body: bytes
-    query: str = ""
-    post: UUID | None = None
-    received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    sealed: bytes = b""
-    stored: asyncio.Future | None = None
+    sealed: bytes
+    stored: asyncio.Future | None
+
+    @staticmethod
+    def columns(batch: Sequence[Any]) -> tuple[list, ...]:
+        """A list for each column, in the order of the statement's."""
+        raise NotImplementedError
+
+    @property
+    def rings_for(self) -> int | None:
+        """The tenant whose inbox is to be read; None where the statement itself orders a job."""
+        return None
 
 
 # Bodies and times go in binary: writing an array of bytes as text costs fifty times as much, and
@@ -62,12 +68,50 @@ SELECT *, 'waiting', 0, '' FROM unnest(
 """
 
 
+@dataclass
+class Arrival(Post):
+    """A provider's post for one tenant."""
+
+    statement = INSERT
+
+    tenant_number: int
+    instance_id: int | None
+    provider: str
+    route: str
+    content_type: str
+    body: bytes
+    query: str = ""
+    post: UUID | None = None
+    received_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    sealed: bytes = b""
+    stored: asyncio.Future | None = None
+
+    @staticmethod
+    def columns(batch: Sequence["Arrival"]) -> tuple[list, ...]:
+        return (
+            [arrival.tenant_number for arrival in batch],
+            [arrival.instance_id for arrival in batch],
+            [arrival.provider for arrival in batch],
+            [arrival.route for arrival in batch],
+            [arrival.content_type for arrival in batch],
+            [arrival.sealed for arrival in batch],
+            [len(arrival.body) for arrival in batch],
+            [arrival.received_at for arrival in batch],
+            [arrival.query for arrival in batch],
+            [arrival.post for arrival in batch],
+        )
+
+    @property
+    def rings_for(self) -> int:
+        return self.tenant_number
+
+
 class Writer:
     """Stores arrivals through one connection of its own, in the event loop that uses it."""
 
     def __init__(self, dsn: Callable[[], str]) -> None:
         self._dsn = dsn
-        self._waiting: deque[Arrival] = deque()
+        self._waiting: deque[Post] = deque()
         self._backlog = 0
         self._something = asyncio.Event()
         self._room = asyncio.Condition()
@@ -78,7 +122,7 @@ class Writer:
         self._to_ring: set[int] = set()
         self._closing = False
 
-    async def store(self, arrivals: list[Arrival]) -> None:
+    async def store(self, arrivals: Sequence[Post]) -> None:
         """Return once every arrival is committed; `StorageAway` when that cannot be."""
         futures = [await self._enqueue(arrival) for arrival in arrivals]
         for future in futures:
@@ -95,7 +139,7 @@ class Writer:
         await self._disconnect()
         await _let_go(self._bell)
 
-    async def _enqueue(self, arrival: Arrival) -> asyncio.Future:
+    async def _enqueue(self, arrival: Post) -> asyncio.Future:
         async with self._room:
             await self._room.wait_for(lambda: self._backlog < LARGEST_BACKLOG_BYTES)
             self._backlog += len(arrival.body)
@@ -124,22 +168,24 @@ class Writer:
             await self._write(batch)
             await self._make_room(batch)
 
-    async def _make_room(self, arrivals: list[Arrival]) -> None:
+    async def _make_room(self, arrivals: Sequence[Post]) -> None:
         async with self._room:
             self._backlog -= sum(len(arrival.body) for arrival in arrivals)
             self._room.notify_all()
 
-    def _next_batch(self) -> list[Arrival]:
-        batch: list[Arrival] = []
+    def _next_batch(self) -> list[Post]:
+        batch: list[Post] = []
         size = 0
         while self._waiting and len(batch) < LARGEST_BATCH_ROWS:
             size += len(self._waiting[0].sealed)
             if batch and size > LARGEST_BATCH_BYTES:
                 break
+            if batch and type(self._waiting[0]) is not type(batch[0]):
+                break
             batch.append(self._waiting.popleft())
         return batch
 
-    async def _write(self, batch: list[Arrival]) -> None:
+    async def _write(self, batch: list[Post]) -> None:
         """Store a batch with one commit; row by row when the database refuses it as a whole."""
         try:
             await self._insert(batch)
@@ -159,28 +205,16 @@ class Writer:
         for arrival in batch:
             if arrival.stored and not arrival.stored.done():
                 arrival.stored.set_result(None)
-        self._ring({arrival.tenant_number for arrival in batch})
+        self._ring({arrival.rings_for for arrival in batch if arrival.rings_for is not None})
 
-    def _refuse(self, batch: list[Arrival], exc: Exception) -> None:
+    def _refuse(self, batch: list[Post], exc: Exception) -> None:
         logger.error("%d deliveries could not be stored: %s", len(batch), type(exc).__name__)
         for arrival in batch:
             if arrival.stored and not arrival.stored.done():
                 arrival.stored.set_exception(StorageAway())
 
-    async def _insert(self, batch: list[Arrival]) -> None:
-        columns = (
-            [arrival.tenant_number for arrival in batch],
-            [arrival.instance_id for arrival in batch],
-            [arrival.provider for arrival in batch],
-            [arrival.route for arrival in batch],
-            [arrival.content_type for arrival in batch],
-            [arrival.sealed for arrival in batch],
-            [len(arrival.body) for arrival in batch],
-            [arrival.received_at for arrival in batch],
-            [arrival.query for arrival in batch],
-            [arrival.post for arrival in batch],
-        )
-        await self._execute(INSERT, columns)
+    async def _insert(self, batch: list[Post]) -> None:
+        await self._execute(batch[0].statement, batch[0].columns(batch))
 
     async def _execute(self, statement: str, params: tuple) -> None:
         async with asyncio.timeout(STATEMENT_SECONDS):

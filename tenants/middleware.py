@@ -7,11 +7,13 @@ from django.conf import settings
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from psycopg_pool import PoolTimeout
 
 from tenants import directory
+from tenants.limits import LimitReached
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +53,26 @@ def enter_tenant(get_response):
             return get_response(request)
         return _inside(tenant, request, get_response) if tenant else _nobody_here(request)
 
+    return middleware
+
+
+def tell_limits(get_response):
+    """Answer a page's request that met a limit with the sentence that says which one.
+
+    A piece of a page gets the sentence alone, to be shown where it was asked for.
+    """
+
+    def middleware(request):
+        return get_response(request)
+
+    def process_exception(request, exception):
+        if not isinstance(exception, LimitReached):
+            return None
+        template = "inbox/refused.html" if request.htmx else "error.html"
+        facts = {"title": _("This is not possible now"), "message": exception.message}
+        return render(request, template, facts, status=422 if request.htmx else 403)
+
+    vars(middleware)["process_exception"] = process_exception
     return middleware
 
 

@@ -28,6 +28,8 @@ class Action(StrEnum):
     MANAGE_TEAM = "manage_team"
     MANAGE_SETTINGS = "manage_settings"
     SEE_AUDIT = "see_audit"
+    SEE_BILLING = "see_billing"
+    BUY = "buy"
 
 
 WORDS = {
@@ -44,6 +46,8 @@ WORDS = {
     Action.SEE_AUDIT: _("Read the audit"),
     Action.HANDLE_ALERTS: _("Handle alerts"),
     Action.SEE_FIGURES: _("See the figures"),
+    Action.SEE_BILLING: _("See the subscription and its invoices"),
+    Action.BUY: _("Choose and pay a plan"),
 }
 
 _ASSISTANT = frozenset({Action.READ, Action.SEE_TEAM})
@@ -58,6 +62,7 @@ _AGENT = _ASSISTANT | {
 _ADMIN = _AGENT | {
     Action.SEE_ALL_CONVERSATIONS,
     Action.SEE_FIGURES,
+    Action.SEE_BILLING,
     Action.MANAGE_TEAM,
     Action.MANAGE_SETTINGS,
     Action.SEE_AUDIT,

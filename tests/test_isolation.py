@@ -26,12 +26,16 @@ from django.urls import include, path
 from django.utils import timezone
 from PIL import Image
 
+import alerts.forms
+import billing.forms
 import messaging.forms
 import tenants.accounts.forms
 import tenants.forms
 from alerts import resolving
+from alerts.models import Alert
+from billing.models import BillingEvent, Invoice, Plan, Subscription
 from messaging import followups, links, merging, noting, realtime
-from messaging.models import Conversation, Lead, Message, MessageFile
+from messaging.models import Conversation, Lead, Message, MessageFile, MessageTemplate
 from tenants import audit, context, directory, logos, onboarding
 from tenants import secrets as sealing
 from tenants.accounts import invitations, new_email
@@ -56,6 +60,7 @@ def _open(reason: str, *statuses: int) -> Exemption:
 
 EXEMPT = {
     "landing": _open("the public host's first page, the same for everybody", 200),
+    "pricing": _open("the plans, the same for everybody", 200),
     "favicon": _open("leads to the icon, the same for everybody", 301),
     "set_language": _open("sets a cookie of the visitor's own browser", 302, 204),
     "account_login": _open("signing in; 429 once too many tried", 200, 429),
@@ -87,6 +92,8 @@ HOLD_LINKS = {
     "file-content",
     "settings-logo",
 }
+# Addresses of rows that all tenants keep in one table, where ids never coincide.
+OF_SHARED_TABLES = {"billing:invoice"}
 
 
 class World:
@@ -270,6 +277,10 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         )
         Lead.objects.update(note=note, owner=owner, external_id=f"crm-{tenant.slug}")
         message = Message.objects.get()
+        template = MessageTemplate.objects.create(
+            provider=instance.provider, name=name, language="fr", status="approved", body=text,
+            changed_at=timezone.now(),
+        )  # fmt: skip
         # Failed, so that trying it again would change it.
         Message.objects.update(status="failed", direction="out", error_code="rejected")
         alert, follow_up = _plant_alert(conversation.lead, text)
@@ -304,9 +315,47 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         "message": message.pk,
         "nowhere": "nowhere",
         "reference": str(message.reference),
+        "template": template.pk,
         "team_note": team_note.pk,
         "tenant": tenant.pk,
         "user": owner.pk,
+        **_plant_billing(tenant, name),
+    }
+
+
+def _plant_billing(tenant: Tenant, name: str) -> dict:
+    """A plan that was bought, its invoice, and what was told of it."""
+    plan = Plan.objects.get(code="team")
+    number = tenant.number
+    subscription = Subscription.objects.of(tenant).create(
+        tenant=tenant,
+        plan=plan,
+        status="active",
+        customer=f"cus_{number}",
+        billing_name=name,
+    )
+    invoice = Invoice.objects.of(tenant).create(
+        tenant=tenant,
+        external_id=f"in_{number}",
+        number=f"{name} 1",
+        status="paid",
+        currency="EUR",
+        total=2900,
+        amount_due=2900,
+        amount_paid=2900,
+        created_at=timezone.now(),
+    )
+    event = BillingEvent.objects.of(tenant).create(
+        tenant=tenant,
+        stripe_id=f"evt_{number}",
+        body=sealing.seal(b"leak me"),
+        received_at=timezone.now(),
+    )
+    return {
+        "billing_event": event.pk,
+        "invoice": invoice.pk,
+        "plan": plan.pk,
+        "subscription": subscription.pk,
     }
 
 
@@ -317,6 +366,9 @@ def _plant_alert(lead: Lead, text: str):
     alert = resolving.make(
         type="By hand", severity="high", message=text, action={}, lead=lead, by=None, now=now
     )
+    # One that was never contacted, which the page of a folded card lists.
+    never = {"last_in_at": None, "last_out_at": None}
+    Alert.objects.create(type="NoContact7d", lead=lead, is_manual=False, facts=never)
     return alert, follow_up
 
 
@@ -413,7 +465,9 @@ def test_walk_with_the_same_ids_reaches_every_object_of_ones_own(make_world):
     world = make_world(ids_coincide=True)
     [session, token, _header] = world.thief_at_home()
     with_id = [
-        each for each in walking.routes(TENANT) if each.parameters and each.name not in HOLD_LINKS
+        each
+        for each in walking.routes(TENANT)
+        if each.parameters and each.name not in HOLD_LINKS | OF_SHARED_TABLES
     ]
 
     reading = [each for each in with_id if "GET" in each.methods]
@@ -442,7 +496,10 @@ def test_walk_of_staff_at_home_shows_no_content(make_world, client_for):
     assert walked.statuses[staff.label, "GET", "/admin/"] == {200}
 
 
-@pytest.mark.parametrize("module", [messaging.forms, tenants.accounts.forms, tenants.forms])
+@pytest.mark.parametrize(
+    "module",
+    [alerts.forms, billing.forms, messaging.forms, tenants.accounts.forms, tenants.forms],
+)
 def test_every_field_of_a_form_is_known_to_the_walk(module):
     assert walking.untaught_form_fields(module) == set()
 
@@ -565,7 +622,7 @@ def test_walk_asks_to_be_taught_an_unknown_parameter(make_world, planted):
 
 def test_walk_asks_to_be_taught_where_an_id_leads(make_world, planted):
     world = make_world(ids_coincide=False)
-    planted("invoices/<int:pk>/", asks_nobody_in)
+    planted("ledgers/<int:pk>/", asks_nobody_in)
 
     with pytest.raises(walking.Untaught, match="whose id the parameter 'pk'"):
         walking.walk(world.actors(), world.rules())

@@ -4,14 +4,15 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field, inline_serializer
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 
-from messaging import links
+from messaging import links, templates
 from messaging.filters import VIEWS
-from messaging.models import Conversation, Lead, LeadIdentity, Message, MessageFile
+from messaging.models import Conversation, Lead, LeadIdentity, Message, MessageFile, MessageTemplate
 from messaging.providers import get as provider_of
 from messaging.queries import Cursor
 from tenants.accounts.models import User
-from tenants.api.paging import PageAsked
+from tenants.api.paging import PageAsked, PageById
 from tenants.api.parsing import LARGEST_ID, Id, Text
 from tenants.models import ProviderInstance
 
@@ -176,7 +177,8 @@ class SendFailure(serializers.Serializer):
 class MessageOut(serializers.ModelSerializer):
     """One thing said. `sent_at` is when it was said, `received_at` when we heard it.
 
-    `reply_to` is the `external_id` of the message it answers, "" where it answers none.
+    `reply_to` is the `external_id` of the message it answers, "" where it answers none; `template`
+    the name of the one it was made of; `taps` are answers to tap below it.
     """
 
     direction = serializers.CharField()
@@ -187,6 +189,8 @@ class MessageOut(serializers.ModelSerializer):
     instance = serializers.IntegerField(source="instance_id")
     by = Colleague(allow_null=True)
     attachments = AttachmentOut(source="files", many=True)
+    template = serializers.SerializerMethodField()
+    taps = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField()
 
     class Meta:
@@ -194,13 +198,61 @@ class MessageOut(serializers.ModelSerializer):
         fields = (
             "id", "direction", "medium", "provider", "origin", "kind", "text", "subject", "status",
             "external_id", "reply_to", "sent_at", "received_at", "edited_at", "deleted_at", "lead",
-            "conversation", "instance", "by", "attachments", "error",
+            "conversation", "instance", "by", "attachments", "template", "taps", "error",
         )  # fmt: skip
         read_only_fields = fields
+
+    def get_template(self, message: Message) -> str | None:
+        return message.parts["template"]["name"] if "template" in message.parts else None
+
+    def get_taps(self, message: Message) -> list[str]:
+        return message.parts.get("taps", [])
 
     @extend_schema_field(SendFailure(allow_null=True))
     def get_error(self, message: Message):
         return SendFailure(message).data if message.error_code else None
+
+
+class TemplatePlace(serializers.Serializer):
+    """Something to fill in: its `key` in `variables`."""
+
+    key = serializers.CharField()
+    example = serializers.CharField()
+
+
+class TemplateButtonOut(serializers.Serializer):
+    """A button of a template."""
+
+    kind = serializers.CharField()
+    text = serializers.CharField()
+    value = serializers.CharField()
+
+
+class TemplateOut(serializers.ModelSerializer):
+    """A template. `may_be_sent` says whether it can be sent now, from here; `header_kind` other
+    than `text` needs a file, which only the composer can send."""
+
+    may_be_sent = serializers.BooleanField()
+    buttons = TemplateButtonOut(many=True)
+    places = serializers.SerializerMethodField()
+
+    class Meta:
+        model = MessageTemplate
+        fields = (
+            "id", "name", "language", "category", "status", "quality", "reason", "may_be_sent",
+            "header_kind", "header", "body", "footer", "buttons", "places",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    @extend_schema_field(TemplatePlace(many=True))
+    def get_places(self, template: MessageTemplate):
+        return TemplatePlace(templates.places(template), many=True).data
+
+
+class TemplatesAsked(PageById):
+    """Whose templates: of one number; whoever has only one need not name it."""
+
+    instance = serializers.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
 
 
 class InstanceOut(serializers.ModelSerializer):
@@ -225,15 +277,53 @@ class ConversationChange(serializers.Serializer):
     state = serializers.ChoiceField(Conversation.State.choices, required=False)
 
 
-class Reply(serializers.Serializer):
-    """A text for a conversation; `reply_to` is the `external_id` of a message in it."""
+class TemplateWanted(serializers.Serializer):
+    """An approved template and what stands in its places, by their keys."""
 
-    text = Text(allow_blank=True)
+    name = Text(max_length=512)
+    language = Text(max_length=20)
+    variables = serializers.DictField(child=Text(allow_blank=True), required=False)
+
+
+class ChoiceWanted(serializers.Serializer):
+    """One answer to tap; `id` comes back with it, its position where there is none."""
+
+    id = Text(required=False, max_length=200)
+    title = Text(max_length=100)
+    description = Text(required=False, allow_blank=True, max_length=100)
+
+
+class ChoicesWanted(serializers.Serializer):
+    """Up to three buttons; with a `label`, a list of up to ten answers that it opens."""
+
+    label = Text(required=False, allow_blank=True, max_length=100)
+    options = ChoiceWanted(many=True)
+
+
+class _TextOrTemplate(serializers.Serializer):
+    """A message is a text, unless it is made of a template."""
+
+    def validate(self, attrs):
+        if "template" in attrs:
+            attrs["text"] = ""
+        elif "text" not in attrs:
+            required = self.fields["text"].error_messages["required"]
+            raise serializers.ValidationError({"text": ErrorDetail(required, "required")})
+        return attrs
+
+
+class Reply(_TextOrTemplate):
+    """A text for a conversation, or a template instead; `reply_to` is the `external_id` of a
+    message in it."""
+
+    text = Text(allow_blank=True, required=False)
     reply_to = Text(required=False, max_length=200)
+    template = TemplateWanted(required=False)
+    choices = ChoicesWanted(required=False)
 
 
-class NewMessage(serializers.Serializer):
-    """A text for a lead, or for a phone number or e-mail address.
+class NewMessage(_TextOrTemplate):
+    """A text or a template for a lead, or for a phone number or e-mail address.
 
     `instance` may be left out by whoever has only one.
     """
@@ -241,7 +331,8 @@ class NewMessage(serializers.Serializer):
     lead = Id(required=False)
     to = Text(required=False, max_length=254)
     instance = Id(required=False)
-    text = Text(allow_blank=True)
+    text = Text(allow_blank=True, required=False)
+    template = TemplateWanted(required=False)
     subject = Text(required=False, allow_blank=True, max_length=250)
 
 

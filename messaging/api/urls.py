@@ -22,6 +22,7 @@ urlpatterns = [
     path("messages/<int:pk>/retry/", views.MessageRetryView.as_view(), name="api-message-retry"),
     path("leads/", views.LeadsView.as_view(), name="api-leads"),
     path("leads/<int:pk>/", views.LeadView.as_view(), name="api-lead"),
+    path("templates/", views.TemplatesView.as_view(), name="api-templates"),
     path("leads/<int:pk>/merge/", merges.LeadMergeView.as_view(), name="api-lead-merge"),
     path("leads/<int:pk>/merges/", merges.LeadMergesView.as_view(), name="api-lead-merges"),
     path("merges/<int:pk>/undo/", merges.MergeUndoView.as_view(), name="api-merge-undo"),

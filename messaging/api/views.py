@@ -11,10 +11,10 @@ from rest_framework import status
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.response import Response
 
-from messaging import addressing, conversing, handling, outbox, queries, searching
+from messaging import addressing, conversing, handling, outbox, queries, searching, templates
 from messaging.api import serializers as shapes
 from messaging.filters import Filters
-from messaging.models import Conversation, Lead, Message
+from messaging.models import Conversation, Lead, Message, MessageTemplate
 from tenants import directory
 from tenants.accounts.models import User
 from tenants.api.errors import NotHere, Refusal
@@ -123,14 +123,7 @@ class ConversationMessagesView(ApiView):
         if quoted and not conversation.messages.filter(external_id=quoted).exists():
             raise NotHere("reply_to_unknown", "reply_to")
         with _refusals_answered():
-            message = outbox.queue(
-                conversation,
-                wanted["text"],
-                origin=Message.Origin.API,
-                by=request.user,
-                reply_to=quoted,
-                reference=reference_of(request),
-            )
+            message = _say(request, conversation, wanted, quoted)
         return Response(_message_out(request, message), status=status.HTTP_201_CREATED)
 
 
@@ -148,14 +141,17 @@ class MessagesView(ApiView):
         wanted = asked(shapes.NewMessage, request.data)
         lead = _recipient(wanted)
         with _refusals_answered():
+            number = outbox.instance_reaching(wanted.get("to", ""), lead, wanted.get("instance"))
             message = outbox.start(
                 wanted.get("to", ""),
                 wanted["text"],
                 origin=Message.Origin.API,
-                instance_id=wanted.get("instance"),
+                instance_id=number.pk,
                 lead=lead,
                 by=request.user,
                 subject=wanted.get("subject", ""),
+                template=_template(number, wanted),
+                values=_values(wanted),
                 reference=reference_of(request),
             )
         return Response(_message_out(request, message), status=status.HTTP_201_CREATED)
@@ -276,6 +272,24 @@ class InstancesView(ApiView):
         return page(request, shapes.InstanceOut(rows, many=True).data, "after", following)
 
 
+class TemplatesView(ApiView):
+    """The templates of a number, which may be sent at any time once they are approved."""
+
+    actions = {"GET": Action.READ}
+
+    @extend_schema(
+        operation_id="templates_list",
+        parameters=[shapes.TemplatesAsked],
+        responses={200: shapes.page_of(shapes.TemplateOut), **refusals(400, 404, 409)},
+    )
+    def get(self, request):
+        wanted = asked(shapes.TemplatesAsked, request.query_params)
+        with _refusals_answered():
+            number = outbox.choose_instance(wanted.get("instance"))
+        rows, following = rows_by_id(templates.of(number), wanted.get("after"), wanted["limit"])
+        return page(request, shapes.TemplateOut(rows, many=True).data, "after", following)
+
+
 @contextmanager
 def _refusals_answered() -> Iterator[None]:
     """What the outbox refuses becomes an answer that names the field."""
@@ -283,7 +297,38 @@ def _refusals_answered() -> Iterator[None]:
         yield
     except outbox.Refused as refused:
         code = STATUS_OF.get(refused.code, status.HTTP_400_BAD_REQUEST)
-        raise Refusal(code, refused.code, refused.message, refused.field) from refused
+        facts = refused.facts
+        raise Refusal(code, refused.code, refused.message, refused.field, facts) from refused
+
+
+def _say(request, conversation: Conversation, wanted: dict[str, Any], quoted: str) -> Message:
+    """A text or a template in a conversation."""
+    said: dict[str, Any] = {
+        "origin": Message.Origin.API,
+        "by": request.user,
+        "reference": reference_of(request),
+    }
+    if "template" not in wanted:
+        choices = wanted.get("choices")
+        return outbox.queue(conversation, wanted["text"], reply_to=quoted, choices=choices, **said)
+    number = outbox.choose_instance(conversation.instance_id)
+    template = _template(number, wanted)
+    return outbox.queue_template(conversation, template, _values(wanted), **said)
+
+
+def _template(number: ProviderInstance, wanted: dict[str, Any]) -> MessageTemplate | None:
+    """The template that is asked for, of this number's account."""
+    if "template" not in wanted:
+        return None
+    named = wanted["template"]
+    found = templates.of(number).filter(name=named["name"], language=named["language"]).first()
+    if found is None:
+        raise NotHere("template_unknown", "template")
+    return found
+
+
+def _values(wanted: dict[str, Any]) -> dict[str, str]:
+    return wanted.get("template", {}).get("variables", {})
 
 
 def _message_out(request, message: Message) -> dict[str, Any]:

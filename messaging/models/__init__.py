@@ -14,6 +14,7 @@ from messaging.models.leads import (
 from messaging.models.notes import Draft, Mention, Note
 from messaging.models.replies import CannedReply
 from messaging.models.tags import LeadTag, Tag
+from messaging.models.templates import MessageTemplate
 
 __all__ = [
     "Activity",
@@ -30,6 +31,7 @@ __all__ = [
     "Message",
     "MessageEvent",
     "MessageFile",
+    "MessageTemplate",
     "Note",
     "Stage",
     "StageChange",

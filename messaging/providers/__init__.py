@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 REGISTRY = {
     "wasender": "messaging.providers.wasender:Wasender",
+    "whatsapp_cloud": "messaging.providers.whatsapp_cloud:WhatsAppCloud",
     "greenapi": "messaging.providers.greenapi:GreenApi",
     "twilio": "messaging.providers.twilio:Twilio",
     "smtp": "messaging.providers.smtp:Smtp",

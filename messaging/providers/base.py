@@ -308,6 +308,17 @@ class SendError(Exception):
         self.opted_out = opted_out
 
 
+class NotOwned(SendError):
+    """The provider was asked and says that the credentials are not what they claim.
+
+    `field` is the one that people gave and that does not fit the others.
+    """
+
+    def __init__(self, code: str, detail: str = "", *, field: str) -> None:
+        super().__init__(code, detail, blame=Blame.ACCOUNT)
+        self.field = field
+
+
 @dataclass(frozen=True)
 class InstanceState:
     """What a provider says of an instance when asked."""
@@ -354,6 +365,8 @@ class Field:
     choices: tuple[str, ...] = ()
     help: Any = ""
     is_host: bool = False
+    or_platforms: bool = False
+    """Whether it must be given unless the platform has one for everybody."""
 
 
 class Provider:
@@ -428,6 +441,10 @@ class Provider:
         """The candidates whose secret signed this post; `BadSignature` when none did."""
         raise NotImplementedError
 
+    def part_for(self, hook: Hook, candidate: Candidate) -> bytes:
+        """What of a body is kept for one instance: all of it, unless it is about others too."""
+        return hook.body
+
     def answer(self, hook: Hook) -> Answer:
         """What the 200 says."""
         return Answer()
@@ -446,7 +463,8 @@ class Provider:
         raise NotImplementedError
 
     def check(self, via: Via) -> InstanceState:
-        """Ask the provider how the instance is; `SendError` when it cannot be asked."""
+        """Ask the provider how the instance is; `SendError` when it cannot be asked, `NotOwned`
+        when it says that the secrets do not belong to the instance."""
         raise NotImplementedError
 
     def find_sent(self, via: Via, provider_number: str) -> Sent | None:

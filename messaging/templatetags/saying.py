@@ -7,7 +7,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from messaging import optouts
+from messaging import optouts, templates
 from messaging.events import Kind
 from messaging.models import Message
 from messaging.providers import get as provider_of
@@ -95,6 +95,20 @@ DOWN = {
 # WhatsApp's own address domains: of groups and channels, and of people who hide their number.
 _MANY = ("g.us", "newsletter")
 _HIDDEN = ("", "lid")
+
+
+CATEGORIES = {
+    "marketing": gettext_lazy("Marketing"),
+    "utility": gettext_lazy("Utility"),
+    "authentication": gettext_lazy("Authentication"),
+}
+LANGUAGES = {"fr": gettext_lazy("French"), "en": gettext_lazy("English")}
+WHERE = {"header": gettext_lazy("Heading %(name)s"), "body": gettext_lazy("Text %(name)s")}
+FILE_HEADS = {
+    Kind.IMAGE: gettext_lazy("Picture at its head"),
+    Kind.VIDEO: gettext_lazy("Video at its head"),
+    Kind.DOCUMENT: gettext_lazy("Document at its head"),
+}
 
 
 @register.filter
@@ -275,3 +289,37 @@ def _short_date(local) -> str:
     recent, old = _("M j"), _("M j, Y")
     is_recent = (timezone.localtime() - local).days < 300
     return formats.date_format(local, recent if is_recent else old)
+
+
+@register.filter
+def template_facts(template) -> str:
+    """The language and the category of a template, in words."""
+    language = LANGUAGES.get(template.language.partition("_")[0], template.language)
+    category = CATEGORIES.get(template.category, template.category)
+    return " · ".join(str(each) for each in (language, category) if each)
+
+
+@register.filter
+def template_sample(template) -> str:
+    """What a template says, with examples in its places."""
+    return templates.sample(template)
+
+
+@register.filter
+def place_label(place) -> str:
+    """Where in a template something is filled in."""
+    if place.where in WHERE:
+        return WHERE[place.where] % {"name": place.name}
+    return _("Button “%(text)s”") % {"text": place.where}
+
+
+@register.filter
+def template_file(kind: str) -> str:
+    """The file at the head of a template."""
+    return FILE_HEADS[Kind(kind)]
+
+
+@register.filter
+def template_accept(kind: str) -> str:
+    """What a browser lets choose for it."""
+    return {Kind.IMAGE: "image/jpeg,image/png", Kind.VIDEO: "video/mp4"}.get(Kind(kind), "")

@@ -106,7 +106,8 @@ def start(request):
         message = _start(request.user, form.cleaned_data)
     except (outbox.Refused, limits.LimitReached) as refusal:
         field = getattr(refusal, "field", None)
-        return _dialog(request, numbers, form, refusal.message, wrong=field)
+        held_in = getattr(refusal, "facts", {}).get("conversation")
+        return _dialog(request, numbers, form, refusal.message, wrong=field, held_in=held_in)
     address = reverse("messaging:conversation", args=[message.conversation_id])
     return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
 
@@ -130,7 +131,7 @@ def _asked(request) -> dict:
     return {"lead": known, "reference": uuid.uuid4()}
 
 
-def _dialog(request, numbers, form, problem="", wrong=None):
+def _dialog(request, numbers, form, problem="", wrong=None, held_in=None):
     context = {
         "form": form,
         "numbers": numbers,
@@ -138,6 +139,7 @@ def _dialog(request, numbers, form, problem="", wrong=None):
         "lead": form.cleaned_data.get("lead") if form.is_bound else form.initial["lead"],
         "problem": problem,
         "wrong": wrong,
+        "held_in": held_in,
     }
     return render(request, "inbox/start.html", context)
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_htmx.http import trigger_client_event
 
-from messaging import mailing, noting, optouts, sniffing
+from messaging import mailing, noting, optouts, sniffing, windows
 from messaging.addressing import Kind as AddressKind
 from messaging.models import Conversation, Message, Note
 from messaging.providers import get as provider_of
@@ -141,6 +141,7 @@ def head(request, conversation: Conversation) -> dict[str, Any]:
         "number_is_down": number is not None and number.state != ProviderInstance.State.CONNECTED,
         "may_reply": may(request.user, Action.REPLY) and number is not None,
         "why_opted_out": _why_opted_out(conversation),
+        "window": windows.of(conversation, timezone.now()),
         "may_send_files": Feature.MEDIA in provider.supports,
         "largest_file": min(sniffing.LARGEST, provider.largest_file),
         "longest_text": provider.longest_text,

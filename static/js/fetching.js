@@ -38,7 +38,7 @@ export function fill(element, html) {
 }
 
 function tellCounts(headers) {
-  for (const [name, header] of [["unread", "X-Unread"], ["mentions", "X-Mentions"]]) {
+  for (const [name, header] of [["unread", "X-Unread"], ["mentions", "X-Mentions"], ["alerts-count", "X-Alerts"]]) {
     const count = headers.get(header);
     if (count !== null) document.dispatchEvent(new CustomEvent(name, { detail: Number(count) }));
   }

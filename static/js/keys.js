@@ -36,6 +36,8 @@ const PLAIN = {
 const AFTER_G = {
   i: () => location.assign("/"),
   l: () => location.assign("/leads/"),
+  t: () => location.assign("/today/"),
+  a: () => location.assign("/dashboard/"),
   m: () => location.assign("/mentions/"),
 };
 

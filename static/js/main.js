@@ -1,5 +1,6 @@
 // Starts what every page of the team has.
 
+import * as alerts from "./alerts.js";
 import * as dialogs from "./dialogs.js";
 import { fetchPiece, SIGNED_OUT } from "./fetching.js";
 import * as inbox from "./inbox.js";
@@ -8,6 +9,7 @@ import { keepLive } from "./live.js";
 import * as notices from "./notices.js";
 import * as panel from "./panel.js";
 import * as toasts from "./toasts.js";
+import * as replyWindow from "./window.js";
 import { refreshTimes } from "./words.js";
 
 const TIMES_MS = 30_000;
@@ -22,6 +24,7 @@ toasts.begin();
 dialogs.begin();
 panel.begin();
 keys.begin();
+alerts.begin();
 notices.begin();
 menus();
 document.querySelector(".subjects [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
@@ -35,23 +38,35 @@ document.addEventListener(SIGNED_OUT, () => showState("refused"));
 document.addEventListener("changed", (event) => changed(event.detail));
 document.body.addEventListener("htmx:configRequest", rememberSearch);
 showTitle();
-if (inbox.isHere()) inbox.begin();
+if (inbox.isHere()) {
+  inbox.begin();
+  replyWindow.begin();
+}
 keepLive({
   path: document.body.dataset.livePath,
   onEvent: (event) => {
     notices.hear(event);
     changed(event);
   },
-  onStale: () => (inbox.isHere() ? inbox.refreshAll() : fetchPiece("/unread/")),
+  onStale: refreshAll,
   onState: showState,
 });
 setInterval(refreshTimes, TIMES_MS);
 setTimeout(() => document.getElementById("live-state").setAttribute("data-shown", ""), QUIET_MS);
 
 function changed(event) {
+  if (event.kind === "alerts") return alerts.heard(event);
   if (event.kind === "answering" && !inbox.isHere()) return;
+  if (inbox.isHere()) replyWindow.changed(event);
   if (inbox.isHere() && event.conversation) inbox.changed(event);
   else if (event.kind !== "mention" || String(event.user) === document.body.dataset.me) fetchPiece("/unread/");
+}
+
+function refreshAll() {
+  alerts.refresh();
+  if (!inbox.isHere()) return fetchPiece("/unread/");
+  inbox.refreshAll();
+  replyWindow.refresh();
 }
 
 function showState(state) {

@@ -20,7 +20,10 @@ SENT_AGAIN_AFTER = timedelta(minutes=1)
 
 
 def invite(email: str, role: str, *, by: User) -> Invitation:
-    """An open invitation for somebody who is not in the team yet, or `NotAllowed`."""
+    """An open invitation for somebody who is not in the team yet, or `NotAllowed`.
+
+    `LimitReached` where the plan has no room for everybody who is invited.
+    """
     if role not in roles_for(by):
         raise NotAllowed(_("Only an owner can make somebody an owner."))
     if User.objects.filter(email__iexact=email).exists():
@@ -29,6 +32,7 @@ def invite(email: str, role: str, *, by: User) -> Invitation:
         raise NotAllowed(_("Too many invitations are open: revoke some first."))
     try:
         with transaction.atomic():
+            User.objects.require_room(besides=open_invitations().count())
             invitation = Invitation.objects.create(
                 email=email, role=role, invited_by=by, **_fresh_link()
             )

@@ -9,6 +9,7 @@ from django.dispatch import Signal
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from tenants import context, limits
 from tenants.accounts.trail import AuditEntry
 
 __all__ = [
@@ -50,11 +51,26 @@ class UserManager(BaseUserManager):
     """Makes users; e-mail addresses are kept and compared in lower case."""
 
     def create_user(self, email: str, password: str | None = None, **facts) -> "User":
-        """A user with this password; none means the password must be set by e-mail first."""
+        """A user with this password; none means the password must be set by e-mail first.
+
+        `LimitReached` where the tenant has no room for another one.
+        """
         user = self.model(email=email.strip().lower(), **facts)
         user.set_password(password)
-        user.save(using=self._db)
+        with transaction.atomic():
+            if user.is_active:
+                self.require_room()
+            user.save(using=self._db)
         return user
+
+    def require_room(self, *, besides: int = 0) -> None:
+        """Refuse one more active person, `besides` others to come, where there is no room."""
+        if connection.schema_name != PUBLIC:
+            limits.require_room(
+                context.current_number(),
+                limits.Kind.USERS,
+                lambda: self.filter(is_active=True).count() + besides,
+            )
 
     def create_superuser(self, email: str, password: str | None = None, **facts) -> "User":
         """A member of the platform's staff; only `public` has any."""

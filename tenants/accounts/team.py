@@ -61,9 +61,11 @@ def deactivate(person_id: int, *, by: User) -> User:
 
 
 def reactivate(person_id: int, *, by: User) -> User:
-    """Open a person's access again; they sign in anew."""
+    """Open a person's access again; they sign in anew. `LimitReached` where there is no room."""
     with transaction.atomic():
         person = _person_to_change(person_id, by)
+        if not person.is_active:
+            User.objects.require_room()
         person.is_active = True
         person.save(update_fields=["is_active"])
         audit.record("person.reactivated", by=by, subject=person)

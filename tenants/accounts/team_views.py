@@ -13,6 +13,7 @@ from tenants.accounts import invitations, mailing, second_step, team
 from tenants.accounts.forms import InviteForm
 from tenants.accounts.models import Invitation, Role, User
 from tenants.accounts.team import NotAllowed
+from tenants.limits import LimitReached
 from tenants.permissions import Action, needs
 
 
@@ -33,7 +34,7 @@ def invite(request):
         return _page(request, form, status=400)
     try:
         invitation = invitations.invite(**form.cleaned_data, by=request.user)
-    except NotAllowed as exc:
+    except (NotAllowed, LimitReached) as exc:
         form.add_error("email", exc.message)
         return _page(request, form, status=400)
     return _sent(request, invitation)
@@ -110,7 +111,7 @@ def require_second_step(request):
     required = request.POST.get("required") == "yes"
     try:
         team.require_second_step(request.tenant.number, required, by=request.user)
-    except NotAllowed as exc:
+    except (NotAllowed, LimitReached) as exc:
         messages.error(request, exc.message)
         return redirect("team")
     if required:
@@ -142,7 +143,7 @@ def _tried(request, verb, pk: int, *args):
     """What the verb returned; None, and the reason told, where it is not allowed."""
     try:
         return verb(pk, *args, by=request.user)
-    except NotAllowed as exc:
+    except (NotAllowed, LimitReached) as exc:
         messages.error(request, exc.message)
         return None
     except (User.DoesNotExist, Invitation.DoesNotExist) as exc:

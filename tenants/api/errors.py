@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions, status
 from rest_framework.response import Response
@@ -13,12 +14,24 @@ from tenants.limits import LimitReached
 
 
 class Refusal(exceptions.APIException):
-    """A refusal with its own status, code, sentence and, where one is to blame, field."""
+    """A refusal with its own status, code, sentence and, where one is to blame, field.
 
-    def __init__(self, status_code: int, code: str, message: Any, field: str | None = None):
+    `facts` stand in the answer beside them: what a program needs to do better.
+    """
+
+    def __init__(
+        self,
+        status_code: int,
+        code: str,
+        message: Any,
+        field: str | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ):
         super().__init__(message, code)
         self.status_code = status_code
         self.field = field
+        self.facts = facts or {}
+        self.wait: float | None = None
 
 
 class NotHere(Refusal):
@@ -34,8 +47,10 @@ def answer(exc: Exception, context: Mapping[str, Any]) -> Response | None:
     if refused is None:
         return None
     field, detail = _first(refused.detail)
+    told = body(detail, getattr(refused, "field", None) or field, detail.code)
+    told["error"] |= getattr(refused, "facts", {})
     return Response(
-        body(detail, getattr(refused, "field", None) or field, detail.code),
+        told,
         status=refused.status_code,
         headers=_headers(refused),
     )
@@ -57,7 +72,7 @@ def _as_refusal(exc: Exception) -> exceptions.APIException | None:
         case PermissionDenied():
             return exceptions.PermissionDenied()
         case LimitReached():
-            return Refusal(status.HTTP_403_FORBIDDEN, exc.code, exc.message)
+            return _of_limit(exc)
         case RequestDataTooBig():
             return Refusal(
                 status.HTTP_413_REQUEST_ENTITY_TOO_LARGE,
@@ -65,6 +80,21 @@ def _as_refusal(exc: Exception) -> exceptions.APIException | None:
                 _("The request is too large."),
             )
     return None
+
+
+def _of_limit(reached: LimitReached) -> Refusal:
+    """Too much of something is a 403, too fast a 429; the limit stands beside the sentence."""
+    too_fast = reached.code == "limit_api_rate"
+    refusal = Refusal(
+        status.HTTP_429_TOO_MANY_REQUESTS if too_fast else status.HTTP_403_FORBIDDEN,
+        reached.code,
+        reached.message,
+        facts={"limits": reached.facts} if reached.facts else {},
+    )
+    at = reached.facts.get("reset_at")
+    if too_fast and at is not None:
+        refusal.wait = max((at - timezone.now()).total_seconds(), 1)
+    return refusal
 
 
 def _first(detail: Any, path: tuple[str, ...] = ()) -> tuple[str | None, exceptions.ErrorDetail]:

@@ -4,12 +4,24 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import serializers
 
 
+class LimitFacts(serializers.Serializer):
+    """Beside a refusal for a limit that was reached: which one, and when it starts again."""
+
+    kind = serializers.CharField(required=False)
+    limit = serializers.IntegerField(required=False)
+    used = serializers.IntegerField(required=False)
+    left = serializers.IntegerField(required=False)
+    reset_at = serializers.DateTimeField(required=False, allow_null=True)
+    feature = serializers.CharField(required=False)
+
+
 class ErrorFacts(serializers.Serializer):
     """What went wrong: a sentence for people, the field to blame, a code for programs."""
 
     message = serializers.CharField()
     field = serializers.CharField(allow_null=True)
     code = serializers.CharField()
+    limits = LimitFacts(required=False)
 
 
 class Error(serializers.Serializer):

@@ -15,10 +15,15 @@ from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from tenants import limits
 from tenants.accounts import second_step
 from tenants.accounts.models import Role, User
 from tenants.api import tokens
-from tenants.api.authentication import refuse_suspended, refuse_without_second_step
+from tenants.api.authentication import (
+    BearerAuthentication,
+    refuse_suspended,
+    refuse_without_second_step,
+)
 from tenants.api.errors import Refusal
 from tenants.api.paging import PageById, page, rows_by_id
 from tenants.api.parsing import JSONBody, asked
@@ -46,6 +51,15 @@ class ApiView(APIView):
         if request.method not in self.allowed_methods:
             raise MethodNotAllowed(request.method)
         super().initial(request, *args, **kwargs)
+        if isinstance(request.successful_authenticator, BearerAuthentication):
+            self.require_api(request)
+
+    def require_api(self, request) -> None:
+        """Refuse a program whose tenant's plan has no API, or no more requests this minute."""
+        if request.tenant is not None:
+            limits.require_feature(request.tenant.number, limits.Feature.API)
+            if limits.allowance_of(request.tenant.number).api_rate is not None:
+                limits.take(request.tenant.number, limits.Kind.API_RATE)
 
 
 class SignInView(ApiView):

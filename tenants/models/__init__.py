@@ -1,15 +1,18 @@
-"""What must be known before a tenant is: tenants, their domains, instances, deliveries."""
+"""What must be known before a tenant is: tenants, their domains, instances, deliveries, limits."""
 
+from tenants.models.allowances import Allowance, UsageCounter
 from tenants.models.deliveries import WebhookDelivery
 from tenants.models.instances import ProviderInstance
 from tenants.models.tenants import Domain, SchemaRecording, SlugAlias, Tenant, TenantHistory
 
 __all__ = [
+    "Allowance",
     "Domain",
     "ProviderInstance",
     "SchemaRecording",
     "SlugAlias",
     "Tenant",
     "TenantHistory",
+    "UsageCounter",
     "WebhookDelivery",
 ]

@@ -13,7 +13,7 @@ class WebhookDelivery(models.Model):
 
     `message_ids` are the provider's ids of the messages it is about or quotes, known once it was
     read. The body is empty from `erased_at` on: a message in it was withdrawn. `post` is shared by
-    the deliveries of one post that was meant for several instances, each of which has all of it.
+    the deliveries of one post for several instances, where each of them has all of it.
     """
 
     class State(models.TextChoices):

@@ -101,6 +101,8 @@ def _handler(state: Any, answer: Callable[[Request], Any]) -> type[BaseHTTPReque
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Head and body in one packet: the second of two would wait for the first's receipt.
+        wbufsize = -1
 
         def handle_any(self) -> None:
             request = Request(self)

@@ -224,6 +224,8 @@ def test_message_shows_all_that_programs_rely_on(caller, conversation, tenant, a
         "conversation": conversation.pk,
         "instance": conversation.instance_id,
         "by": {"id": agent.pk, "name": str(agent)},
+        "template": None,
+        "taps": [],
         "attachments": [
             {
                 "id": file.pk,

@@ -22,6 +22,7 @@ OF_EVERYBODY = {
     "api/docs/": "the API's description",
     "api/": "whatever has no address of its own",
     "files/content/": "the link says for whom it is, and its reader's rights are looked at",
+    "favicon.ico": "a picture",
     "language/": "the visitor's own browser",
 }
 

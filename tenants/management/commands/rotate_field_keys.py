@@ -3,27 +3,25 @@
 import base64
 
 from cryptography.fernet import Fernet, InvalidToken
+from django.apps import apps
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import BinaryField
 
 from tenants import directory, secrets
-from tenants.models import ProviderInstance, WebhookDelivery
+from tenants.managers import SharedRows
 
 BATCH = 200
-SEALED = (
-    (ProviderInstance, ("sealed_secrets", "sealed_previous_secrets")),
-    (WebhookDelivery, ("body",)),
-)
 
 
 class Command(BaseCommand):
     help = (
-        "Encrypts instances' secrets and kept deliveries under the first of FIELD_KEYS. It may be"
-        " stopped and run again; afterwards the other keys can be removed."
+        "Encrypts instances' secrets and what was posted to us under the first of FIELD_KEYS. It"
+        " may be stopped and run again; afterwards the other keys can be removed."
     )
 
     def handle(self, **options):
-        lost = sum(self._rotate(model, field) for model, fields in SEALED for field in fields)
+        lost = sum(self._rotate(model, field) for model, field in _sealed())
         directory.changed()
         if lost:
             raise CommandError(
@@ -43,6 +41,17 @@ class Command(BaseCommand):
             last = rows[-1][0]
             self.stdout.write(f"{model.__name__}.{field}: up to {last}, {resealed} resealed")
         return lost
+
+
+def _sealed():
+    """Every binary column of the shared tables: nothing else is kept in one."""
+    return [
+        (model, field.name)
+        for model in apps.get_models()
+        if isinstance(model._default_manager, SharedRows)
+        for field in model._meta.local_fields
+        if isinstance(field, BinaryField)
+    ]
 
 
 def _batch_after(last, model, field):

@@ -21,6 +21,7 @@ from messaging.providers.signatures import hmac_sha256_hex
 from tests.contract import TEXT, Kit, Signer
 from tests.messaging.providers.smtp_kit import SMTP
 from tests.messaging.providers.twilio_kit import TWILIO
+from tests.messaging.providers.whatsapp_cloud_kit import WHATSAPP_CLOUD
 
 
 def _secret_itself(hook: Hook, secrets) -> Hook:
@@ -203,4 +204,10 @@ GREENAPI = Kit(
     media_reference={"chatId": "33600000002@c.us", "idMessage": "G4"},
 )
 
-KITS = {"wasender": WASENDER, "greenapi": GREENAPI, "twilio": TWILIO, "smtp": SMTP}
+KITS = {
+    "wasender": WASENDER,
+    "greenapi": GREENAPI,
+    "twilio": TWILIO,
+    "smtp": SMTP,
+    "whatsapp_cloud": WHATSAPP_CLOUD,
+}

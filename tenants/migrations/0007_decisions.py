@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tenants', '0005_post'),
+        ('tenants', '0006_allowances'),
     ]
 
     operations = [
