@@ -42,6 +42,8 @@ def on_app_ready(app: Any) -> None:
     refresh = app.task(name="amda.refresh_standings", queue="default", queueing_lock="refresh")
     app.periodic(cron="23 3 * * *")(refresh(alerts.refresh_every_tenant))
     forget_old = app.task(name="amda.forget_old", queue="default", queueing_lock="forget_old")
+    gaps = app.task(name="amda.look_for_gaps", queue="default", queueing_lock="look_for_gaps")
+    app.periodic(cron="*/15 * * * *")(gaps(tasks.look_for_gaps))
     app.periodic(cron="17 * * * *")(forget_old(tasks.forget_old))
     app.task(name="amda.apply_billing", queue="default", retry=again)(billing_tasks.apply_billing)
     app.task(name="amda.tell_billing", queue="default", retry=patiently)(billing_tasks.tell_billing)

@@ -108,7 +108,12 @@ def probe_waiting(timestamp: int) -> None:
     connecting.probe_waiting()
 
 
-def reconcile(tenant: int, instance: int, minutes: int) -> None:
+def look_for_gaps(timestamp: int) -> None:
+    """Have every journal read on from where it was left."""
+    reconciling.order_all()
+
+
+def reconcile(tenant: int, instance: int, minutes: int | None = None) -> None:
     """Read what a provider kept while it, or we, were away."""
     try:
         found = directory.tenant_numbered(tenant)

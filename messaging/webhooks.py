@@ -98,6 +98,9 @@ class Webhooks:
             REFUSED.labels(provider.slug).inc()
             logger.warning("%s: post refused: %s", provider.slug, exc)
             return Reply(403)
+        if not meant:
+            # Authentic, and about an account that nobody here has.
+            UNKNOWN.labels(provider.slug).inc()
         try:
             await self._writer.store(_arrivals(provider, hook, meant))
         except StorageAway:

@@ -24,6 +24,7 @@ class Action(StrEnum):
     EDIT_LEADS = "edit_leads"
     HANDLE_ALERTS = "handle_alerts"
     SEE_FIGURES = "see_figures"
+    COUNT_PER_PERSON = "count_per_person"
     SEE_TEAM = "see_team"
     MANAGE_TEAM = "manage_team"
     MANAGE_SETTINGS = "manage_settings"
@@ -46,6 +47,7 @@ WORDS = {
     Action.SEE_AUDIT: _("Read the audit"),
     Action.HANDLE_ALERTS: _("Handle alerts"),
     Action.SEE_FIGURES: _("See the figures"),
+    Action.COUNT_PER_PERSON: _("Have figures counted per person"),
     Action.SEE_BILLING: _("See the subscription and its invoices"),
     Action.BUY: _("Choose and pay a plan"),
 }

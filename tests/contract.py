@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,8 @@ OLD_SECRET = "the-secret-before"
 STALE_SECRET = "a-secret-of-long-ago"
 TEXT = Outgoing(reference="1", to="+33600000002", text="Bonjour")
 KNOWN = Known(external_id="id", provider_number="1", chat="33600000002@c.us", from_us=True)
+
+SOON = datetime(2026, 3, 2, 9, 45, tzinfo=UTC)
 
 Outcome = tuple[str, bool, Blame, bool]
 
@@ -180,8 +183,10 @@ def knows_its_own_signatures(provider: Provider, kit: Kit) -> None:
     hook = next(iter(_fixtures(provider, kit)), Hook(b""))
     current, old = _secrets(provider, SECRET), _secrets(provider, OLD_SECRET)
     for signer in kit.signers:
-        meant = _candidate((current, old), signer.settings)
-        stranger = replace(_candidate((_secrets(provider, "x"),), signer.settings), instance_id=2)
+        meant = replace(_candidate((current, old), signer.settings), reference=kit.reference)
+        stranger = replace(
+            meant, instance_id=2, reference="another", secret_sets=(_secrets(provider, "x"),)
+        )
         for secrets in (current, old):
             signed = signer.sign(hook, secrets)
             assert provider.verify(signed, [stranger, meant]) == [meant]
@@ -343,6 +348,9 @@ def _optional_calls(provider: Provider, kit: Kit) -> dict[Feature, dict[str, _Ca
             "restart": provider.restart,
         },
         Feature.QR_LOGIN: {"qr": provider.qr},
+        Feature.HOSTED_LOGIN: {
+            "login_link": lambda via: provider.login_link(via, back_url=url, until=SOON)
+        },
         Feature.SETS_WEBHOOK: {
             "read_webhook": provider.read_webhook,
             "configure_webhook": lambda via: provider.configure_webhook(via, url),

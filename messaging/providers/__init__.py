@@ -11,6 +11,7 @@ REGISTRY = {
     "wasender": "messaging.providers.wasender:Wasender",
     "whatsapp_cloud": "messaging.providers.whatsapp_cloud:WhatsAppCloud",
     "greenapi": "messaging.providers.greenapi:GreenApi",
+    "unipile": "messaging.providers.unipile:Unipile",
     "twilio": "messaging.providers.twilio:Twilio",
     "smtp": "messaging.providers.smtp:Smtp",
 }

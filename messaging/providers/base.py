@@ -7,6 +7,7 @@ each, without retry or sleep. An adapter knows `messaging.events` and nothing el
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import IO, Any, ClassVar
 
@@ -46,6 +47,7 @@ class Feature(StrEnum):
     READ_RECEIPTS = "read_receipts"
     ECHO = "echo"
     QR_LOGIN = "qr_login"
+    HOSTED_LOGIN = "hosted_login"
     STORIES = "stories"
     SETS_WEBHOOK = "sets_webhook"
     CONNECTS = "connects"
@@ -438,7 +440,8 @@ class Provider:
         raise NotImplementedError
 
     def verify(self, hook: Hook, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """The candidates whose secret signed this post; `BadSignature` when none did."""
+        """The candidates whose secret signed this post; `BadSignature` when none did. A provider
+        whose posts name an account gives back those it is about, which may be none of them."""
         raise NotImplementedError
 
     def part_for(self, hook: Hook, candidate: Candidate) -> bytes:
@@ -533,6 +536,11 @@ class Provider:
         """The code to scan now, as its text or as a picture in a `data:` URL; it changes every few
         seconds (`QR_LOGIN`)."""
         raise self._unsupported(Feature.QR_LOGIN)
+
+    def login_link(self, via: Via, *, back_url: str, until: datetime) -> str:
+        """A page of the provider's where a person links the phone, valid until then; it leads
+        back to `back_url` (`HOSTED_LOGIN`)."""
+        raise self._unsupported(Feature.HOSTED_LOGIN)
 
     def read_webhook(self, via: Via) -> WebhookState:
         """Where the provider posts now (`SETS_WEBHOOK`)."""

@@ -35,6 +35,7 @@ class ProviderInstance(models.Model):
     )
     state_reason = models.CharField(_("reason"), max_length=200, blank=True)
     state_changed_at = models.DateTimeField(_("state since"), null=True, blank=True)
+    journal_read_at = models.DateTimeField(_("journal read until"), null=True, blank=True)
     last_event_at = models.DateTimeField(_("last event"), null=True, blank=True)
     failover = models.ForeignKey(
         "self", on_delete=models.SET_NULL, null=True, blank=True, verbose_name=_("failover")

@@ -1,9 +1,11 @@
 """What was missed during a gap is read from the provider's journal, and told once."""
 
+import io
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from messaging import inbox, reconciling, tasks
 from messaging.models import Message, MessageEvent
@@ -12,7 +14,9 @@ from messaging.providers.base import SendError
 from tenants import context
 from tenants.models import ProviderInstance, WebhookDelivery
 from tests import factories
+from tests.conftest import NOW, at
 from tests.messaging.files import ordered
+from tests.messaging.test_outbox import jobs_waiting
 
 T0 = 1760000000
 
@@ -69,6 +73,20 @@ def journal(monkeypatch):
     monkeypatch.setattr(provider_of("greenapi"), "read_journal", read_journal)
     monkeypatch.setattr(reconciling, "_let_go_of_the_connection", lambda: None)
     return kept
+
+
+@pytest.fixture
+def asks(monkeypatch):
+    """For how many minutes Green-API was asked."""
+    asked: list[int] = []
+
+    def read_journal(via, *, minutes):
+        asked.append(minutes)
+        return []
+
+    monkeypatch.setattr(provider_of("greenapi"), "read_journal", read_journal)
+    monkeypatch.setattr(reconciling, "_let_go_of_the_connection", lambda: None)
+    return asked
 
 
 def hear(tenant, instance, body) -> None:
@@ -159,19 +177,80 @@ def test_another_tenants_instance_has_no_journal_here(inside, other_tenant, jour
 
 
 def test_a_provider_without_journal_is_not_asked(inside, instance, journal):
-    reconciling.order(instance, 60)
+    reconciling.order_after_absence(instance, NOW, NOW)
 
     assert reconciling.reconcile(instance.pk, 60) == 0
     assert ordered("reconcile") == []
 
 
-@pytest.mark.parametrize(("minutes", "asked"), [(90, 90), (0, 1), (10**6, 7 * 24 * 60)])
-def test_a_gap_is_ordered_to_be_read(inside, green, minutes, asked):
-    reconciling.order(green, minutes)
+@pytest.mark.parametrize(
+    ("read_until", "asked"),
+    [
+        (None, 60 + 10),
+        (NOW - timedelta(minutes=15), 15 + 10),
+        (NOW - timedelta(hours=5), 5 * 60 + 10),
+        (NOW - timedelta(days=60), 7 * 24 * 60),
+        (NOW + timedelta(days=1), 1),
+    ],
+)
+def test_a_journal_is_read_on_from_where_it_was_left(inside, green, asks, read_until, asked):
+    ProviderInstance.objects.of(inside).filter(pk=green.pk).update(
+        journal_read_at=read_until, created_at=NOW - timedelta(minutes=60)
+    )
+
+    with at(NOW):
+        reconciling.reconcile(green.pk)
+
+    green.refresh_from_db()
+    assert (asks, green.journal_read_at) == ([asked], NOW)
+
+
+def test_a_journal_that_could_not_be_read_stays_where_it_was(inside, green, monkeypatch, journal):
+    def refuse(via, *, minutes):
+        raise SendError("unauthorized")
+
+    monkeypatch.setattr(provider_of("greenapi"), "read_journal", refuse)
+
+    with pytest.raises(SendError):
+        reconciling.reconcile(green.pk)
+
+    green.refresh_from_db()
+    assert green.journal_read_at is None
+
+
+def test_every_connected_journal_is_ordered_once(inside, other_tenant, green):
+    theirs = factories.make_instance(other_tenant, provider="greenapi", reference="7")
+    factories.make_instance(inside, provider="greenapi", reference="8", state="disconnected")
+
+    tasks.look_for_gaps(0)
+    tasks.look_for_gaps(0)
 
     assert ordered("reconcile") == [
-        {"tenant": inside.number, "instance": green.pk, "minutes": asked}
+        {"tenant": inside.number, "instance": green.pk},
+        {"tenant": other_tenant.number, "instance": theirs.pk},
     ]
+
+
+def test_an_instance_that_is_back_is_asked_what_was_said_meanwhile(inside, green):
+    away = NOW - timedelta(hours=3)
+    ProviderInstance.objects.of(inside).filter(pk=green.pk).update(
+        state="disconnected", state_changed_at=away
+    )
+    body = {
+        "typeWebhook": "stateInstanceChanged",
+        "instanceData": {"idInstance": 1101000001},
+        "timestamp": int(NOW.timestamp()),
+        "stateInstance": "authorized",
+    }
+
+    hear(inside, green, body)
+    hear(inside, green, body | {"timestamp": int(NOW.timestamp()) + 1})
+
+    [order] = [
+        (json.loads(args), when) for task, args, when in jobs_waiting() if task == "amda.reconcile"
+    ]
+    asked = {"tenant": inside.number, "instance": green.pk, "minutes": 180 + 3 + 10}
+    assert order == (asked, NOW + timedelta(minutes=3))
 
 
 @pytest.mark.parametrize(
@@ -192,8 +271,33 @@ def test_a_journal_that_cannot_be_read_now_is_read_later(
 
     if again:
         with pytest.raises(SendError):
-            tasks.reconcile(inside.number, green.pk, 60)
+            tasks.reconcile(inside.number, green.pk)
     else:
-        tasks.reconcile(inside.number, green.pk, 60)
+        tasks.reconcile(inside.number, green.pk)
 
     assert not WebhookDelivery.objects.across_tenants().exists()
+
+
+def run(*arguments) -> str:
+    output = io.StringIO()
+    call_command("reconcile", *arguments, stdout=output)
+    return output.getvalue()
+
+
+def test_the_command_says_how_much_was_missed(inside, green, journal):
+    journal += [line("G1"), line("G2")]
+
+    assert run("vendor_001", str(green.pk), "--minutes", "60") == "missed: 2\n"
+
+
+def test_the_command_refuses_what_has_no_journal(inside, instance, other_tenant, green):
+    theirs = factories.make_instance(other_tenant, provider="greenapi", reference="7")
+
+    for arguments, words in (
+        (("vendor_001", str(instance.pk)), "keeps nothing"),
+        (("vendor_001", str(theirs.pk)), "has no instance"),
+        (("vendor_001", str(green.pk), "--minutes", "0"), "minutes"),
+        (("nobody", str(green.pk)), "no vendor"),
+    ):
+        with pytest.raises(CommandError, match=words):
+            run(*arguments)

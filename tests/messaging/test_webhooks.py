@@ -266,3 +266,19 @@ def test_the_webhook_says_that_it_is_up(post, writer, method):
         assert set(told) == {"ok", "service", "timestamp"}
     assert post("/webhooks/greenapi/status", b"{}")[0] == 405
     assert writer.kept == []
+
+
+def test_what_is_about_an_account_nobody_has_is_answered_and_not_kept(tenant, post, writer):
+    instance = factories.make_instance(tenant, provider="unipile", reference="acc_1")
+    instance.secrets = {"webhook_secret": "uni-s3cret"}
+    instance.save()
+    directory.instances_of_vendor("unipile", "vendor_001")
+    path, header = "/api/webhooks/unipile/vendor_001", {"Unipile-Auth": "uni-s3cret"}
+
+    theirs = post(path, b'{"event":"message_received","account_id":"acc_2"}', header)
+    ours = post(path, b'{"event":"message_received","account_id":"acc_1"}', header)
+
+    assert theirs[0] == ours[0] == 200
+    assert json.loads(theirs[2]) == {"success": True, "status": "received"}
+    (arrival,) = writer.kept
+    assert arrival.instance_id == instance.pk

@@ -90,6 +90,21 @@ def test_connect_instance_takes_green_api_by_its_id(tenant, settings):
     assert "s3cret" not in printed + json.dumps(instance.settings)
 
 
+def test_connect_instance_takes_unipile_by_its_account(tenant, settings):
+    keys = ("account_id=acc_1", "api_key=key-s3cret", "webhook_secret=hook-s3cret")
+    server = "dsn=api8.unipile.com:13443"
+
+    with pytest.raises(CommandError, match=r"^dsn: This is required"):
+        connect("vendor_001", "unipile", "--phone", PHONE, "--set", *keys)
+    printed = connect("vendor_001", "unipile", "--phone", PHONE, "--set", *keys, server)
+
+    instance = ProviderInstance.objects.of(tenant).get(provider="unipile")
+    url = f"{settings.PUBLIC_URL}/api/webhooks/unipile/vendor_001"
+    assert f"webhook: {url}" in printed.splitlines()
+    assert (instance.reference, instance.settings["version"]) == ("acc_1", "v1")
+    assert "s3cret" not in printed + json.dumps(instance.settings)
+
+
 def test_connect_instance_again_updates_the_same_one(tenant, other_tenant):
     connect("vendor_001", "wasender", "--phone", PHONE, "--set", *KEYS)
     before = ProviderInstance.objects.of(tenant).get(address=PHONE)

@@ -204,10 +204,84 @@ GREENAPI = Kit(
     media_reference={"chatId": "33600000002@c.us", "idMessage": "G4"},
 )
 
+
+def _unipile_v1(hook: Hook, secrets) -> Hook:
+    return replace(hook, headers={"unipile-auth": secrets["webhook_secret"]})
+
+
+def _unipile_v2(hook: Hook, secrets) -> Hook:
+    digest = hmac_sha256_hex(secrets["webhook_secret"], b"1760000000." + hook.body)
+    return replace(hook, headers={"unipile-signature": f"t=1760000000,v0={digest}"})
+
+
+UNIPILE = Kit(
+    signers=(Signer(_unipile_v1, {"version": "v1"}), Signer(_unipile_v2, {"version": "v2"})),
+    events=GREENAPI.events,
+    # It has no event for a failure: the send itself is refused.
+    statuses=frozenset({Status.SENT, Status.DELIVERED, Status.READ}),
+    ignored=frozenset(
+        {
+            "story",
+            "chat event",
+            "same text",
+            "mail",
+            "relation",
+            "synchronisation",
+            "calendar",
+            "call",
+            "chat list",
+            "tracking",
+        }
+    ),
+    taken=httpx.Response(201, json={"object": "ChatStarted", "message_id": "U30"}),
+    outgoing=(
+        TEXT,
+        replace(TEXT, to="77001122334455@lid"),
+        replace(TEXT, to="chat1@chats.unipile", reply_to="U1"),
+        *(
+            _of_kind(kind, file=_UPLOADED)
+            for kind in (
+                Kind.IMAGE,
+                Kind.VIDEO,
+                Kind.AUDIO,
+                Kind.VOICE,
+                Kind.DOCUMENT,
+                Kind.STICKER,
+            )
+        ),
+    ),
+    refusals=(
+        (httpx.Response(400), ("bad_request", False, Blame.MESSAGE, False)),
+        (
+            httpx.Response(401, json={"type": "errors/disconnected_account"}),
+            ("not_connected", True, Blame.ACCOUNT, False),
+        ),
+        (httpx.Response(401), ("unauthorized", False, Blame.ACCOUNT, False)),
+        (httpx.Response(403), ("forbidden", False, Blame.ACCOUNT, False)),
+        (httpx.Response(404), ("not_found", False, Blame.ACCOUNT, False)),
+        (httpx.Response(413), ("too_large", False, Blame.MESSAGE, False)),
+        (
+            httpx.Response(422, json={"type": "errors/invalid_recipient"}),
+            ("recipient", False, Blame.RECIPIENT, False),
+        ),
+        (httpx.Response(429), ("rate_limited", True, Blame.PROVIDER, False)),
+        (httpx.Response(500), ("http_500", False, Blame.PROVIDER, True)),
+        (httpx.Response(504), ("http_504", False, Blame.PROVIDER, True)),
+        (
+            httpx.Response(201, content=b"<html>"),
+            ("unreadable_answer", False, Blame.PROVIDER, True),
+        ),
+    ),
+    reference="acc_amda_1",
+    settings={"dsn": "api8.unipile.com:13443", "account_id": "acc_amda_1"},
+    media_reference={"message_id": "U3", "attachment_id": "f1"},
+)
+
 KITS = {
     "wasender": WASENDER,
+    "whatsapp_cloud": WHATSAPP_CLOUD,
     "greenapi": GREENAPI,
+    "unipile": UNIPILE,
     "twilio": TWILIO,
     "smtp": SMTP,
-    "whatsapp_cloud": WHATSAPP_CLOUD,
 }
