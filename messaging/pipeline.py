@@ -1,4 +1,4 @@
-"""The steps of a tenant's pipeline: which there are, in which order, what becomes of their leads."""
+"""The steps of a tenant's pipeline: which there are, in which order, and their leads."""
 
 from typing import Any
 

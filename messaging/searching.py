@@ -100,9 +100,7 @@ def leads(
     known = _leads(text) if text.strip() else None
     if known is None and text.strip():
         return queries.Page([], None)
-    return queries.leads(
-        after, size, among=known, only_unknown=only_unknown, stage=stage, tag=tag
-    )
+    return queries.leads(after, size, among=known, only_unknown=only_unknown, stage=stage, tag=tag)
 
 
 def pieces(text: str, looked_for: str) -> list[Piece]:
