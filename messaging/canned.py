@@ -114,7 +114,7 @@ def filled_in(reply: CannedReply, conversation: Conversation, *, by: User, tenan
 
     text = _BRACES.sub(known, reply.text)
     # A name that is not known leaves no hole before a comma.
-    return re.sub(r" +(?=[,.])", "", re.sub(r"(?<=\S) {2,}", " ", text))
+    return re.sub(r" +(?=[,.])", "", re.sub(r"(?<=\S) {2,}", " ", text)).rstrip()
 
 
 def _saved(reply: CannedReply) -> CannedReply:
