@@ -3,6 +3,7 @@ from django.utils.translation import gettext_lazy as _
 
 # What the audit calls what is done here.
 ACTS = {
+    "messages.removed": _("Old messages removed"),
     "reply.added": _("Canned reply added"),
     "reply.changed": _("Canned reply changed"),
     "reply.removed": _("Canned reply removed"),
