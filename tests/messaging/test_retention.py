@@ -26,9 +26,10 @@ from tests.messaging.test_ingest import deliver, drain
 LONG_AGO = timedelta(days=31)
 
 
-@pytest.fixture(autouse=True)
-def _no_attempts_so_far(db):
+@pytest.fixture
+def browser(tenant, owner, client_for):
     cache.clear()
+    return client_for(tenant, owner)
 
 
 def keep_for(tenant, days):
@@ -105,17 +106,14 @@ def test_nothing_is_removed_where_everything_is_kept(tenant):
     assert not WebhookDelivery.objects.of(tenant).exists()
 
 
-def test_conversation_without_messages_leaves_the_inbox_and_its_lead_stays(
-    tenant, owner, client_for
-):
+def test_conversation_without_messages_leaves_the_inbox_and_its_lead_stays(tenant, browser):
     with context.entered(tenant):
         conversation = factories.make_conversation(tenant, name="Old Olga")
         retention.apply(30, now=timezone.now())
-    client = client_for(tenant, owner)
 
-    assert "Old Olga" not in client.get("/").content.decode()
-    assert "Old Olga" in client.get("/leads/").content.decode()
-    assert client.get(f"/inbox/{conversation.pk}/").status_code == 200
+    assert "Old Olga" not in browser.get("/").content.decode()
+    assert "Old Olga" in browser.get("/leads/").content.decode()
+    assert browser.get(f"/inbox/{conversation.pk}/").status_code == 200
 
 
 def test_more_than_one_batch_is_removed(inside, tenant, monkeypatch):
@@ -128,12 +126,10 @@ def test_more_than_one_batch_is_removed(inside, tenant, monkeypatch):
     assert not Message.objects.exists()
 
 
-def test_keeping_less_needs_the_name_typed(tenant, owner, client_for):
-    client = client_for(tenant, owner)
-
+def test_keeping_less_needs_the_name_typed(tenant, browser):
     def ask(days, name=""):
         body = {"retention_days": days, "confirmation": name}
-        status = client.post("/settings/retention/", body).status_code
+        status = browser.post("/settings/retention/", body).status_code
         return status, Tenant.objects.get(pk=tenant.pk).retention_days
 
     assert ask("90") == (400, None)
