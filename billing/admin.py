@@ -13,6 +13,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from billing import applying, entitling, gateway, money, plans, syncing
 from billing.models import BillingEvent, Plan, Subscription
+from tenants import audit
 from tenants.limits import Feature
 
 
@@ -92,6 +93,11 @@ class PlanAdmin(ModelAdmin):
     def save_model(self, request, obj, form, change):
         super().save_model(request, obj, form, change)
         entitling.write_all_of(obj)
+        before = {name: form.initial.get(name) for name in form.changed_data}
+        after = {name: form.cleaned_data[name] for name in form.changed_data}
+        audit.record(
+            "plan.changed", by=request.user, subject_name=str(obj), before=before, after=after
+        )
         transaction.on_commit(partial(_read_prices, request, obj))
 
 
@@ -146,11 +152,20 @@ class SubscriptionAdmin(ModelAdmin):
             messages.success(request, f"{tenant}: {text}")
 
     def save_model(self, request, obj, form, change):
+        was = Plan.objects.filter(pk=form.initial.get("plan_by_hand") or 0).first()
         if change:
             obj.save(update_fields=["plan_by_hand"])
         else:
             obj.save()
         entitling.write(obj)
+        audit.record(
+            "subscription.plan_given",
+            by=request.user,
+            subject_name=str(obj.tenant),
+            tenant=obj.tenant_id,
+            before={"plan": was.code if was else None},
+            after={"plan": obj.plan_by_hand.code if obj.plan_by_hand else None},
+        )
 
 
 @admin.register(BillingEvent)

@@ -9,8 +9,15 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         from billing import checks  # noqa: F401  registers the system checks
+        from tenants import audit
         from tenants.models import Tenant
 
+        audit.name_acts(
+            {
+                "plan.changed": _("Plan changed"),
+                "subscription.plan_given": _("Plan given by hand"),
+            }
+        )
         post_migrate.connect(_make_first_plans, sender=self, dispatch_uid="make_first_plans")
         pre_delete.connect(_end_what_is_paid, sender=Tenant, dispatch_uid="end_what_is_paid")
 
