@@ -37,7 +37,6 @@ export function close() {
   asked = null;
   if (!offered() || offered().hidden) return false;
   offered().hidden = true;
-  field().setAttribute("aria-expanded", "false");
   field().removeAttribute("aria-activedescendant");
   return true;
 }
@@ -70,7 +69,6 @@ async function offer() {
     return;
   }
   offered().hidden = false;
-  field().setAttribute("aria-expanded", "true");
   select(first);
 }
 
