@@ -93,10 +93,12 @@ class PlanAdmin(ModelAdmin):
     def save_model(self, request, obj, form, change):
         super().save_model(request, obj, form, change)
         entitling.write_all_of(obj)
-        before = {name: form.initial.get(name) for name in form.changed_data}
-        after = {name: form.cleaned_data[name] for name in form.changed_data}
         audit.record(
-            "plan.changed", by=request.user, subject_name=str(obj), before=before, after=after
+            "billing.plan_changed",
+            by=request.user,
+            subject=obj,
+            before={name: form.initial.get(name) for name in form.changed_data},
+            after={name: form.cleaned_data.get(name) for name in form.changed_data},
         )
         transaction.on_commit(partial(_read_prices, request, obj))
 
@@ -152,19 +154,18 @@ class SubscriptionAdmin(ModelAdmin):
             messages.success(request, f"{tenant}: {text}")
 
     def save_model(self, request, obj, form, change):
-        was = Plan.objects.filter(pk=form.initial.get("plan_by_hand") or 0).first()
         if change:
             obj.save(update_fields=["plan_by_hand"])
         else:
             obj.save()
         entitling.write(obj)
+        given = obj.plan_by_hand.code if obj.plan_by_hand else ""
         audit.record(
-            "subscription.plan_given",
+            "billing.plan_given",
             by=request.user,
-            subject_name=str(obj.tenant),
-            tenant=obj.tenant_id,
-            before={"plan": was.code if was else None},
-            after={"plan": obj.plan_by_hand.code if obj.plan_by_hand else None},
+            subject=obj,
+            tenant=obj.tenant,
+            after={"plan": given},
         )
 
 

@@ -328,7 +328,7 @@ def test_plan_given_by_hand_is_kept_for_staff_and_shown_to_the_owner(
 
     entry = newest()
     assert (entry.act, entry.tenant_number, entry.after) == (
-        "subscription.plan_given",
+        "billing.plan_given",
         tenant.number,
         {"plan": plan.code},
     )
@@ -336,4 +336,4 @@ def test_plan_given_by_hand_is_kept_for_staff_and_shown_to_the_owner(
     theirs = client_for(other_tenant, user_of(other_tenant, Role.OWNER))
     others = theirs.get("/settings/audit/?whose=platform").context["entries"]
     assert plan.code in page
-    assert not [each for each in others if each["entry"].act == "subscription.plan_given"]
+    assert not [each for each in others if each["entry"].act == "billing.plan_given"]
