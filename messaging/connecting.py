@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from amda import http
-from messaging import calling, delivering, providers, realtime, templates
+from messaging import calling, delivering, providers, realtime, states, templates
 from messaging.events import Connection
 from messaging.providers.base import (
     Blame,
@@ -65,8 +65,9 @@ def connect_instance(
             limits.require_room(tenant.number, limits.Kind.INSTANCES, mine.count)
         _fill(instance, adapter, given)
         instance.label = label[:100] or instance.label
+        instance.look_again_at = timezone.now()
         if proof:
-            _enter(instance, proof)
+            _begin_as(instance, proof)
         _save(instance, adapter)
         directory.changed()
         if Feature.TEMPLATES in adapter.supports and instance.settings.get(adapter.account_field):
@@ -100,24 +101,30 @@ def probe(instance: ProviderInstance) -> ProviderInstance:
     """
     was_waiting = instance.state_reason == delivering.UNPROVEN
     adapter = _adapter(instance.provider)
+    waits_for_person = False
     try:
         found = _asked(instance, adapter)
+        instance.looked_at = timezone.now()
     except NotOwned as error:
         found = InstanceState(Connection.DISCONNECTED, error.code)
+        waits_for_person = True
         if was_waiting:
-            instance.reference = f"unproven-{uuid.uuid4()}"
+            _give_up_reference(instance)
     except SendError as error:
         found = _state_after(error, instance)
-    _enter(instance, found)
-    ProviderInstance.objects.of(instance.tenant).filter(pk=instance.pk).update(
-        reference=instance.reference,
-        state=instance.state,
-        state_reason=instance.state_reason,
-        state_changed_at=instance.state_changed_at,
-    )
+        # Wrong keys stay wrong until somebody gives others.
+        waits_for_person = error.blame is Blame.ACCOUNT and not error.retry and not was_waiting
+    with context.entered(instance.tenant):
+        states.enter(instance, found, at=timezone.now(), waits_for_person=waits_for_person)
     if was_waiting and instance.state_reason != delivering.UNPROVEN:
         _let_live(instance)
     return instance
+
+
+def _give_up_reference(instance: ProviderInstance) -> None:
+    instance.reference = f"unproven-{uuid.uuid4()}"
+    mine = ProviderInstance.objects.of(instance.tenant).filter(pk=instance.pk)
+    mine.update(reference=instance.reference)
 
 
 def probe_waiting() -> None:
@@ -178,7 +185,7 @@ def _asked(instance: ProviderInstance, adapter: Provider) -> InstanceState:
         return adapter.check(via)
 
 
-def _enter(instance: ProviderInstance, found: InstanceState) -> None:
+def _begin_as(instance: ProviderInstance, found: InstanceState) -> None:
     if instance.state != found.state.value:
         instance.state_changed_at = timezone.now()
     instance.state = found.state.value

@@ -25,14 +25,15 @@ from messaging import (
     optouts,
     previews,
     realtime,
-    reconciling,
     signals,
+    states,
     statuses,
     templates,
     windows,
 )
 from messaging.models import Conversation, Lead, Message, MessageEvent
 from messaging.providers import get as provider_of
+from messaging.providers.base import InstanceState
 from tenants.models import ProviderInstance, Tenant, WebhookDelivery
 
 logger = logging.getLogger(__name__)
@@ -198,20 +199,10 @@ class Batch:
         self._changed.add(("conversation", conversation.pk, 0))
 
     def _change_instance(self, event: events.InstanceChanged, instance, at: datetime) -> None:
-        if instance.state_changed_at and at < instance.state_changed_at:
+        known = [each for each in (instance.state_changed_at, instance.looked_at) if each]
+        if known and at < max(known):
             return
-        if _is_back(instance, event):
-            reconciling.order_after_absence(instance, instance.state_changed_at or at, at)
-        instance.state = event.state.value
-        instance.state_reason = event.reason[:200]
-        instance.state_changed_at = at
-        ProviderInstance.objects.of(self.tenant).filter(pk=instance.pk).update(
-            state=instance.state,
-            state_reason=instance.state_reason,
-            state_changed_at=at,
-        )
-        self._changed.add(("instance", 0, instance.pk))
-        signals.instance_moved(instance.pk)
+        states.enter(instance, InstanceState(event.state, event.reason), at=at)
 
     def _change_consent(self, event: events.ConsentChanged, at: datetime) -> None:
         source = optouts.Source.PROVIDER if event.by_provider else optouts.Source.MESSAGE
@@ -243,11 +234,6 @@ class Batch:
 
     def _note(self, message: Message) -> None:
         self._changed.add(("message", message.conversation_id, message.pk))
-
-
-def _is_back(instance: ProviderInstance, event: events.InstanceChanged) -> bool:
-    connected = ProviderInstance.State.CONNECTED
-    return event.state.value == connected and instance.state != connected
 
 
 def link(message: Message, external_id: str) -> None:

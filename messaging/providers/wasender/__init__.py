@@ -80,6 +80,8 @@ class Wasender(Provider):
         ),
     )
 
+    waits_for_person = frozenset({"need_scan", "qr", "logged_out", "loggedout"})
+
     def route(self, hook: Hook) -> list[InstanceRef]:
         """The vendor of the URL alone: the `sessionId` in a body is the session's API key."""
         return [InstanceRef(vendor=hook.vendor)] if hook.vendor else []
