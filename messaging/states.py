@@ -1,8 +1,9 @@
 """The state of an instance: written in this one place, with when it is looked at again.
 
-An instance that is away is looked at again soon, then ever more rarely. One that only a person can
-bring back (another device took its place, its code must be scanned, its key is refused, somebody
-disconnected it) is left alone: nothing is spent on it until a person or the provider says something.
+An instance that is away is looked at again soon, then ever more rarely. One that only a person
+can bring back (another device took its place, its code must be scanned, its key is refused,
+somebody disconnected it) is left alone: nothing is spent on it until a person or the provider says
+something.
 """
 
 from datetime import datetime, timedelta
@@ -47,9 +48,7 @@ def enter(
     keep(instance)
     if is_back:
         reconciling.order_after_absence(instance, since, at)
-        orders.order(
-            "drain_outbox", "outbox", tenant=instance.tenant_id, instance=instance.pk
-        )
+        orders.order("drain_outbox", "outbox", tenant=instance.tenant_id, instance=instance.pk)
     if before != (instance.state, instance.state_reason):
         realtime.publish("instance", conversation=0, message=instance.pk)
         signals.instance_moved(instance.pk)

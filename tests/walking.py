@@ -56,6 +56,7 @@ PK_AFTER = {
     "merges": "merge",
     "files": "file",
     "notes": "team_note",
+    "numbers": "instance",
     "team": "user",
     "sessions": "known_session",
     "invitations": "invitation",

@@ -11,7 +11,7 @@ from messaging import linking
 from messaging.outbox import Refused
 from messaging.providers.base import InstanceState
 from tenants.api.errors import Refusal
-from tenants.api.parsing import Id, asked
+from tenants.api.parsing import LARGEST_ID, Id, asked
 from tenants.api.schema import refusals
 from tenants.api.views import ApiView
 from tenants.models import ProviderInstance
@@ -25,6 +25,12 @@ STATUS_OF = {
 
 class NumberAsked(serializers.Serializer):
     """Which number; the only one where none is named."""
+
+    instance = serializers.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
+
+
+class NumberNamed(serializers.Serializer):
+    """Which number, in a body."""
 
     instance = Id(required=False)
 
@@ -119,7 +125,7 @@ class WhatsAppConnectView(ApiView):
 
     @extend_schema(
         operation_id="whatsapp_connect",
-        request=NumberAsked,
+        request=NumberNamed,
         responses={200: ConnectedOut, **refusals(400, 404, 409, 502)},
     )
     def post(self, request):
@@ -136,7 +142,7 @@ class WhatsAppDisconnectView(ApiView):
 
     @extend_schema(
         operation_id="whatsapp_disconnect",
-        request=NumberAsked,
+        request=NumberNamed,
         responses={200: ConnectionOut, **refusals(400, 404, 409, 502)},
     )
     def post(self, request):
@@ -147,8 +153,8 @@ class WhatsAppDisconnectView(ApiView):
 
 
 def _meant(request) -> ProviderInstance:
-    """The number that the body names, or the address as the replaced systems' does."""
-    named = asked(NumberAsked, request.data or request.query_params)
+    """The number that the body names, else the query, as the GETs do."""
+    named = asked(NumberNamed, request.data) or asked(NumberAsked, request.query_params)
     return linking.choose(named.get("instance"))
 
 
