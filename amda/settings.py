@@ -172,6 +172,7 @@ MIDDLEWARE = [
     "tenants.middleware.database_away",
     "amda.security.content_security_policy",
     "tenants.middleware.enter_tenant",
+    "tenants.audit.request_origin",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -9,6 +9,7 @@ urlpatterns = [
     path("files/content/<str:token>/", files.content, name="file-content"),
     path("accounts/", include("tenants.accounts.urls")),
     path("team/", include("tenants.accounts.team_urls")),
+    path("settings/", include("tenants.urls")),
     path("api/", include("amda.urls_api")),
     path("billing/", include("billing.urls")),
     path("favicon.ico", pages.favicon, name="favicon"),

@@ -7,4 +7,4 @@ class MessagingConfig(AppConfig):
     verbose_name = _("Messages")
 
     def ready(self) -> None:
-        from messaging import realtime  # noqa: F401  it listens for ended sign-ins
+        from messaging import leaving, realtime  # noqa: F401  they listen for who leaves

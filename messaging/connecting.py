@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Mapping
 from datetime import timedelta
 from email.utils import parseaddr
+from typing import Any
 
 import phonenumbers
 from django.conf import settings
@@ -27,7 +28,8 @@ from messaging.providers.base import (
     Provider,
     SendError,
 )
-from tenants import context, directory, limits
+from tenants import audit, context, directory, limits
+from tenants.accounts.models import User
 from tenants.models import ProviderInstance, Tenant
 from tenants.onboarding import OnboardingError
 
@@ -44,6 +46,7 @@ def connect_instance(
     address: str,
     values: Mapping[str, str],
     label: str = "",
+    by: User | None = None,
 ) -> ProviderInstance:
     """A tenant's instance for this address, made or brought up to date.
 
@@ -60,6 +63,7 @@ def connect_instance(
         # Two calls for one address would both find nothing and both make an instance.
         Tenant.objects.select_for_update().get(number=tenant.number)
         instance = _instance_at(tenant, adapter, address)
+        before = _known(instance)
         if instance.pk is None:
             mine = ProviderInstance.objects.of(tenant)
             limits.require_room(tenant.number, limits.Kind.INSTANCES, mine.count)
@@ -69,6 +73,7 @@ def connect_instance(
         if proof:
             _begin_as(instance, proof)
         _save(instance, adapter)
+        _record(instance, before, by)
         directory.changed()
         if Feature.TEMPLATES in adapter.supports and instance.settings.get(adapter.account_field):
             templates.order(instance)
@@ -147,6 +152,25 @@ def _state_after(error: SendError, instance: ProviderInstance) -> InstanceState:
     if error.blame is Blame.ACCOUNT:
         return InstanceState(Connection.DISCONNECTED, error.code)
     return InstanceState(Connection(instance.state), error.code)
+
+
+def _known(instance: ProviderInstance) -> dict[str, Any]:
+    """What the audit compares: nothing of an instance that is not there yet."""
+    if instance.pk is None:
+        return {}
+    return {**instance.settings, "label": instance.label, "secrets": instance.secrets}
+
+
+def _record(instance: ProviderInstance, before: dict[str, Any], by: User | None) -> None:
+    act = "instance.changed" if before else "instance.connected"
+    after = _known(instance)
+    secrets = [before.pop("secrets", {}), after.pop("secrets")]
+    replaced = {name for name, _secret in secrets[0].items() ^ secrets[1].items()}
+    before, after = audit.difference(before, after)
+    after["replaced"] = sorted(replaced)
+    audit.record(
+        act, by=by, subject=instance, tenant=instance.tenant_id, before=before, after=after
+    )
 
 
 def _proof(

@@ -15,28 +15,25 @@ RECHECK_SECONDS = 30
 class LiveConsumer(AsyncJsonWebsocketConsumer):
     """One open page. Who it is and in which tenant was decided before it got here."""
 
-    tenant_group: str | None = None
+    groups_joined: frozenset[str] = frozenset()
     guard: asyncio.Task | None = None
 
     async def connect(self) -> None:
-        """Join the tenant's group, or close with a code that says: sign in."""
+        """Join the groups of what the person may see, or close with a code that says: sign in."""
         tenant, user = self.scope.get("tenant"), self.scope.get("user")
         # Accepted first: a browser is told a close code only by a socket that was open.
         await self.accept()
         if tenant is None or user is None or not user.is_authenticated:
             await self.close(NOT_SIGNED_IN)
             return
-        group = realtime.group_of(tenant.number)
-        await self.channel_layer.group_add(group, self.channel_name)
-        self.tenant_group = group
+        await self._join()
         self.guard = asyncio.create_task(self._leave_when_unwelcome())
 
     async def disconnect(self, code: int) -> None:
-        """Leave the group."""
+        """Leave the groups."""
         if self.guard is not None:
             self.guard.cancel()
-        if self.tenant_group is not None:
-            await self.channel_layer.group_discard(self.tenant_group, self.channel_name)
+        await self._leave(self.groups_joined)
 
     async def receive_json(self, content, **kwargs) -> None:
         """A ping is answered; nothing else is expected from a page."""
@@ -67,6 +64,27 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         """Some sign-ins of a person ended: if it is this one's person, look again at once."""
         if event.get("user") == self.scope["user"].pk:
             await self._leave_if_unwelcome()
+
+    async def rights_changed(self, event: dict) -> None:
+        """This person, or everybody, may see more or less: hear that, and fetch it again."""
+        if event.get("user") not in (None, self.scope["user"].pk):
+            return
+        if not await self._leave_if_unwelcome():
+            await self._join()
+            await self.resync(event)
+
+    async def _join(self) -> None:
+        """Be in the groups of what the person may see now, and in no others."""
+        number, user = self.scope["tenant"].number, self.scope["user"]
+        wanted = realtime.groups_for(number, user.pk, sees_all=await self.scope["sees_all"]())
+        await self._leave(self.groups_joined - wanted)
+        for group in wanted - self.groups_joined:
+            await self.channel_layer.group_add(group, self.channel_name)
+        self.groups_joined = wanted
+
+    async def _leave(self, groups: frozenset[str]) -> None:
+        for group in groups:
+            await self.channel_layer.group_discard(group, self.channel_name)
 
     async def _leave_if_unwelcome(self) -> bool:
         still_welcome = self.scope.get("still_welcome")

@@ -8,9 +8,9 @@ from messaging.models import Conversation
 
 def assign(conversation: Conversation, *, to, by) -> Conversation:
     """Make somebody of the team responsible, or nobody with `to=None`."""
-    conversation.assignee = to
+    before, conversation.assignee = conversation.assignee_id, to
     conversation.save(update_fields=["assignee"])
-    realtime.publish("conversation", conversation=conversation.pk)
+    realtime.publish("conversation", conversation=conversation.pk, formerly=[before])
     return conversation
 
 

@@ -26,9 +26,11 @@ def bury(message: Message, at: datetime) -> None:
     if message.deleted_at:
         return
     message.text = message.subject = message.error_detail = ""
-    message.parts = {}
+    message.parts, message.reactions = {}, {}
     message.deleted_at = at
-    message.save(update_fields=["text", "subject", "parts", "error_detail", "deleted_at"])
+    message.save(
+        update_fields=["text", "subject", "parts", "reactions", "error_detail", "deleted_at"]
+    )
     media.forget([message.pk])
     _renew(message)
 

@@ -6,10 +6,9 @@ whoever calls has a transaction open.
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
@@ -17,6 +16,7 @@ from messaging import (
     activities,
     addressing,
     bodies,
+    changing,
     erasing,
     events,
     facts,
@@ -42,10 +42,7 @@ Status = Message.Status
 Direction = Message.Direction
 # How far apart our send and the provider's echo of it may lie to be taken for one message.
 ECHO_WITHIN = timedelta(minutes=10)
-
-
-class TooEarly(Exception):
-    """The change of a message came before the message: the delivery is tried again."""
+_Change = events.Edited | events.Reacted
 
 
 class Batch:
@@ -106,7 +103,9 @@ class Batch:
             case events.Deleted():
                 self._delete(event, fact, at)
             case events.Edited():
-                self._edit(event, fact, at, delivery)
+                self._change(event, fact, at, changing.edit)
+            case events.Reacted():
+                self._change(event, fact, at, changing.react)
             case events.ConsentChanged():
                 self._change_consent(event, at)
             case events.NumberChanged():
@@ -129,7 +128,7 @@ class Batch:
         if not is_new:
             return
         media.note(message, event.attachments, view_once=event.view_once)
-        _adopt_waiting_facts(message)
+        changing.adopt_waiting(message)
         _count_in(conversation, message)
         if message.direction == Direction.IN:
             self._received.append(message.pk)
@@ -171,7 +170,7 @@ class Batch:
                 setattr(message, name, value)
                 message.save(update_fields=[name])
         statuses.raise_to(message, Status.SENT)
-        _adopt_waiting_facts(message)
+        changing.adopt_waiting(message)
         self._note(message)
 
     def _move_status(self, event: events.StatusChanged, fact: MessageEvent) -> None:
@@ -220,16 +219,14 @@ class Batch:
         erasing.bury(message, at)
         self._note(message)
 
-    def _edit(
-        self, event: events.Edited, fact: MessageEvent, at: datetime, delivery: WebhookDelivery
+    def _change(
+        self, event: _Change, fact: MessageEvent, at: datetime, change: Callable[..., None]
     ) -> None:
         message = _message(fact.instance_id, event.external_id)
-        if message is None and delivery.attempts + 1 < settings.DELIVERY_ATTEMPTS:
-            raise TooEarly(f"message of {fact.kind} {fact.pk}")
-        if message is None or (message.edited_at and message.edited_at > at):
+        if message is None:
             return
         facts.belongs_to(fact, message)
-        erasing.rewrite(message, event.text, at)
+        change(message, event, at)
         self._note(message)
 
     def _note(self, message: Message) -> None:
@@ -242,7 +239,7 @@ def link(message: Message, external_id: str) -> None:
     if not linked:
         return
     message.refresh_from_db()
-    _adopt_waiting_facts(message)
+    changing.adopt_waiting(message)
     activities.order([message.pk])
     realtime.publish("message", conversation=message.conversation_id, message=message.pk)
 
@@ -344,19 +341,6 @@ def _outgoing(instance_id: int, event: events.StatusChanged | events.Received) -
 
 def _message(instance_id: int, external_id: str) -> Message | None:
     return Message.objects.filter(instance_id=instance_id, external_id=external_id).first()
-
-
-def _adopt_waiting_facts(message: Message) -> None:
-    """Statuses that came before their message are told now, in their own order."""
-    if not message.external_id:
-        return
-    for fact in facts.waiting_for(message):
-        facts.belongs_to(fact, message)
-        if fact.kind == "status":
-            code, _, detail = fact.detail.partition(" ")
-            statuses.apply(message, fact.status, code, detail)
-        elif fact.kind == "deleted":
-            erasing.bury(message, fact.at)
 
 
 def _count_in(conversation: Conversation, message: Message) -> None:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from messaging import addressing, folding, realtime, signals
 from messaging.models import Conversation, Lead, LeadIdentity, LeadMerge, Message
-from tenants import orders
+from tenants import audit, orders
 from tenants.context import current_number
 
 
@@ -105,6 +105,14 @@ def merge(kept: Lead, other: Lead, *, by=None) -> LeadMerge:
     other.merged_into = kept
     other.save(update_fields=["merged_into", "updated_at"])
     record = LeadMerge.objects.create(kept=kept, merged=other, moved=moved, by=by)
+    # By id alone: a lead whose data is erased must not be found here.
+    audit.record(
+        "lead.merged",
+        by=by,
+        subject=kept,
+        subject_name=f"#{kept.pk}",
+        after={"merged": other.pk},
+    )
     _tell(kept)
     signals.leads_touched([kept.pk, other.pk])
     return record
@@ -135,6 +143,13 @@ def undo(record: LeadMerge, *, by, now: datetime) -> LeadMerge:
     _write(kept, _as_before(kept, moved))
     record.undone_at, record.undone_by = now, by
     record.save(update_fields=["undone_at", "undone_by"])
+    audit.record(
+        "lead.parted",
+        by=by,
+        subject=kept,
+        subject_name=f"#{kept.pk}",
+        after={"parted": other.pk},
+    )
     _tell(kept)
     _tell(other)
     signals.leads_touched([kept.pk, other.pk])

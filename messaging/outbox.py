@@ -21,6 +21,7 @@ from messaging import (
     numbering,
     optouts,
     previews,
+    queries,
     realtime,
     sniffing,
     statuses,
@@ -83,6 +84,7 @@ def queue(
     """
     now = now or timezone.now()
     body = _checked_text(text, may_be_empty=bool(files))
+    _require_visible(conversation, by)
     instance = _instance(conversation.instance_id)
     _require_fits(body, instance)
     _require_may_send(origin)
@@ -285,6 +287,14 @@ def _instance(instance_id: int) -> ProviderInstance:
     if instance is None:
         raise Refused("instance_gone", _("The number of this conversation is no longer connected."))
     return instance
+
+
+def _require_visible(conversation: Conversation, by) -> None:
+    if by is not None and not queries.is_visible(conversation, by):
+        raise Refused(
+            "conversation_of_a_colleague",
+            _("A colleague looks after this conversation: ask them, or an administrator."),
+        )
 
 
 def _require_consent(conversation: Conversation) -> None:

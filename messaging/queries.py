@@ -10,6 +10,7 @@ from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from messaging import drafting
 from messaging.filters import NO_FILTERS, Filters
 from messaging.models import Activity, Conversation, Lead, LeadIdentity, Message, MessageFile
+from tenants.permissions import Action, may
 
 PAGE = 30
 # Around a message that was jumped to: as much before it as after it.
@@ -60,9 +61,17 @@ class Stretch:
 
 
 def visible_conversations(user) -> QuerySet[Conversation]:
-    """The conversations this person may see."""
+    """The conversations this person may see: the one door for lists, search, counts, files."""
     rows = Conversation.objects.filter(folded_into=None).select_related("lead", "assignee")
+    if not may(user, Action.SEE_ALL_CONVERSATIONS):
+        rows = rows.filter(Q(assignee=user) | Q(assignee=None))
     return rows.defer("lead__words")
+
+
+def is_visible(conversation: Conversation, user) -> bool:
+    """The same for a conversation one has already."""
+    mine = conversation.assignee_id in (None, user.pk)
+    return mine or may(user, Action.SEE_ALL_CONVERSATIONS)
 
 
 def conversation_of(user, pk: int) -> Conversation | None:
@@ -116,9 +125,13 @@ def messages(conversation: Conversation, before: Cursor | None = None, size: int
     return Page(*_page(_messages(conversation), "sent_at", before, size))
 
 
-def timeline(lead: Lead, before: Cursor | None = None, size: int = PAGE) -> Page:
-    """A page of a lead's history, newest first; `before` goes back in time."""
+def timeline(user, lead: Lead, before: Cursor | None = None, size: int = PAGE) -> Page:
+    """A page of a lead's history as this person may see it, newest first; `before` goes back in
+    time."""
     rows = Activity.objects.filter(lead=lead)
+    if not may(user, Action.SEE_ALL_CONVERSATIONS):
+        said = Q(message__conversation__in=visible_conversations(user))
+        rows = rows.filter(Q(message=None) | said)
     rows = rows.select_related("by", "follow_up", "stage_change__before", "stage_change__after")
     return Page(*_page(rows, "at", before, size))
 

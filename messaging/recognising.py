@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from django.db.models import Prefetch, QuerySet
 from django.db.models.functions import Lower
 
-from messaging.models import Conversation, Lead, LeadMerge
-from messaging.queries import PAGE, Page
+from messaging.models import Lead, LeadMerge
+from messaging.queries import PAGE, Page, visible_conversations
 
 LATELY = timedelta(days=7)
 MOST_LATELY = 10
@@ -28,9 +28,10 @@ def forget(lead: Lead) -> None:
     lead.save(update_fields=["recognised_at", "updated_at"])
 
 
-def unknown(after: int | None = None, size: int = PAGE) -> Page:
-    """A page of unknown senders, newest first; `after` is the last id seen."""
-    shown = Conversation.objects.filter(folded_into=None).order_by("-last_message_at", "-pk")
+def unknown(user, after: int | None = None, size: int = PAGE) -> Page:
+    """A page of unknown senders, newest first, with what this person may see of them; `after`
+    is the last id seen."""
+    shown = visible_conversations(user).order_by("-last_message_at", "-pk")
     rows = (
         _unknown()
         .prefetch_related("identities", Prefetch("conversations", queryset=shown))

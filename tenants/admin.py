@@ -19,7 +19,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from tenants import directory, onboarding
+from tenants import audit, directory, onboarding
 from tenants.accounts.models import Role, User
 from tenants.models import ProviderInstance, Tenant
 
@@ -73,6 +73,7 @@ class TenantAdmin(ModelAdmin):
         "language",
         "time_zone",
         "default_country",
+        "requires_mfa",
         "slug",
         "address",
         "number",
@@ -96,7 +97,7 @@ class TenantAdmin(ModelAdmin):
             raise PermissionDenied
         form = NewTenantForm(request.POST or None, initial=NewTenantForm.defaults())
         if request.method == "POST" and form.is_valid():
-            tenant = _onboard(form)
+            tenant = _onboard(form, request.user)
             if tenant:
                 self.log_addition(request, tenant, [{"added": {}}])
                 messages.success(request, gettext("%(name)s is ready.") % {"name": tenant.name})
@@ -110,7 +111,12 @@ class TenantAdmin(ModelAdmin):
         return TemplateResponse(request, "admin/tenants/tenant/new.html", context)
 
     def save_model(self, request, obj, form, change):
+        before = {name: form.initial.get(name) for name in form.changed_data}
+        after = {name: form.cleaned_data[name] for name in form.changed_data}
         obj.save(update_fields=form.changed_data or None)
+        audit.record(
+            "tenant.changed", by=request.user, subject=obj, tenant=obj, before=before, after=after
+        )
         directory.changed()
 
 
@@ -200,8 +206,23 @@ class StaffAdmin(ModelAdmin):
         if password:
             obj.set_password(password)
         obj.save()
+        self._record(request.user, obj, form, change)
         if change and (password or "is_active" in form.changed_data):
             obj.end_all_sign_ins()
+
+    def delete_model(self, request, obj):
+        audit.record("person.removed", by=request.user, subject=obj)
+        super().delete_model(request, obj)
+
+    def _record(self, by, person, form, is_change):
+        names = form.changed_data
+        audit.record(
+            "person.changed" if is_change else "person.created",
+            by=by,
+            subject=person,
+            before={name: form.initial.get(name) for name in names} if is_change else {},
+            after={name: form.cleaned_data[name] for name in names},
+        )
 
     def has_delete_permission(self, request, obj=None) -> bool:
         """Nobody deletes themselves: the last member of staff would be gone."""
@@ -216,9 +237,9 @@ class StaffAdmin(ModelAdmin):
         }
 
 
-def _onboard(form: NewTenantForm) -> Tenant | None:
+def _onboard(form: NewTenantForm, by: User) -> Tenant | None:
     try:
-        return onboarding.create_tenant(**form.cleaned_data)
+        return onboarding.create_tenant(**form.cleaned_data, by=by)
     except onboarding.OnboardingError as exc:
         form.add_error(exc.field, exc.message)
         return None

@@ -1,7 +1,7 @@
 """Opening hours: how much time passed while somebody was there, over weekends, holidays and
 changes of the clock. Nothing here reads the clock."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -22,7 +22,7 @@ class OpeningHours:
 
     zone: ZoneInfo
     week: tuple[tuple[tuple[time, time], ...], ...]
-    holidays: frozenset[date] = frozenset()
+    holidays: Container[date] = frozenset()
 
     def is_open(self, moment: datetime) -> bool:
         """Whether somebody is there at this moment."""
@@ -80,6 +80,26 @@ class OpeningHours:
 
 
 def opening_hours_of(tenant: Tenant) -> OpeningHours:
-    """When this tenant is there: from nine to six on weekdays, in its time zone."""
-    week = (*(NINE_TO_SIX for _day in range(5)), (), ())
-    return OpeningHours(ZoneInfo(tenant.time_zone), week)
+    """When this tenant is there, as its settings say."""
+    week = tuple(
+        tuple((_time(opens), _time(closes, ends=True)) for opens, closes in ranges)
+        for ranges in tenant.opening_hours
+    )
+    return OpeningHours(ZoneInfo(tenant.time_zone), week, Holidays(tenant.holidays))
+
+
+class Holidays:
+    """The days a tenant is closed: dates of one year, and those of every year."""
+
+    def __init__(self, told: Iterable[Mapping[str, str]]) -> None:
+        self._days = frozenset(each["day"] for each in told)
+
+    def __contains__(self, day: object) -> bool:
+        whole = str(day)
+        return whole in self._days or whole[5:] in self._days
+
+
+def _time(text: str, *, ends: bool = False) -> time:
+    """A time of a setting; a range that ends at midnight ends with the day."""
+    at = time.fromisoformat(text)
+    return time.max if ends and at == time.min else at

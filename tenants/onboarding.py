@@ -12,7 +12,7 @@ from django.core.validators import validate_email
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from tenants import context, directory, orders, schema
+from tenants import audit, context, directory, orders, schema
 from tenants.accounts.models import Role, User
 from tenants.models import ProviderInstance, SlugAlias, Tenant, WebhookDelivery
 from tenants.models.tenants import SLUG, host_label
@@ -60,6 +60,7 @@ def create_tenant(
     country: str = "",
     time_zone: str = "",
     language: str = "",
+    by: User | None = None,
 ) -> Tenant:
     """A new tenant with its schema and its owner, or `OnboardingError` and nothing at all.
 
@@ -77,7 +78,7 @@ def create_tenant(
         )
     )
     with context.entered_public():
-        tenant = _make(facts)
+        tenant = _make(facts, by)
     try:
         with context.entered(tenant):
             User.objects.create_user(facts.owner_email, facts.owner_password, role=Role.OWNER)
@@ -88,7 +89,7 @@ def create_tenant(
     return tenant
 
 
-def delete_tenant(tenant: Tenant) -> None:
+def delete_tenant(tenant: Tenant, *, by: User | None = None) -> None:
     """Remove a tenant with all that is its own, and make sure that nothing is left.
 
     Cached values in Redis are not searched for; they end by themselves and belong to a number
@@ -103,6 +104,7 @@ def delete_tenant(tenant: Tenant) -> None:
             ProviderInstance.objects.of(number).delete()
             Tenant.objects.filter(number=number).delete()
             schema.drop(context.schema_of(number))
+            audit.record("tenant.deleted", by=by, subject=tenant, subject_name=tenant.slug)
         directory.changed()
         _delete_files(context.folder_of(number))
         _delete_cached(number)
@@ -164,7 +166,7 @@ def _check_owner(facts: _Facts) -> None:
         raise OnboardingError("owner_password", " ".join(exc.messages)) from exc
 
 
-def _make(facts: _Facts) -> Tenant:
+def _make(facts: _Facts, by: User | None) -> Tenant:
     """The row and the schema, in one transaction."""
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -183,6 +185,13 @@ def _make(facts: _Facts) -> Tenant:
         )
         tenant.save(force_insert=True)
         schema.replay(tenant.schema_name)
+        audit.record(
+            "tenant.created",
+            by=by,
+            subject=tenant,
+            tenant=tenant,
+            after={"slug": facts.slug, "name": facts.name, "owner": facts.owner_email},
+        )
     return tenant
 
 

@@ -13,10 +13,11 @@ from tenants import directory
 from tenants.accounts import second_step, sessions
 from tenants.accounts.models import User
 from tenants.context import current_number, in_tenant
+from tenants.permissions import Action, may
 
 
 class TenantSocket:
-    """Puts `tenant`, `user` and `still_welcome` into a socket's scope.
+    """Puts `tenant`, `user`, `still_welcome` and `sees_all` into a socket's scope.
 
     A socket whose Origin is not its own Host has none of them: a page of another site must
     not listen with its visitor's cookie.
@@ -39,7 +40,18 @@ class TenantSocket:
         async def still_welcome() -> bool:
             return await user_now() is not None
 
-        facts = {"tenant": tenant, "user": await user_now(), "still_welcome": still_welcome}
+        async def sees_all() -> bool:
+            user = await user_now()
+            if tenant is None or user is None:
+                return False
+            return await in_tenant(tenant.number, may, user, Action.SEE_ALL_CONVERSATIONS)
+
+        facts = {
+            "tenant": tenant,
+            "user": await user_now(),
+            "still_welcome": still_welcome,
+            "sees_all": sees_all,
+        }
         await self._inner({**scope, **facts}, receive, send)
 
 

@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+import hypothesis
 import pytest
 from django.core.management import call_command
 from django.test import Client
@@ -15,6 +16,15 @@ from tests import browsers, factories
 
 PASSWORD = "correct horse battery staple"
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+
+# The same examples each time, and as long as it takes: a busy machine fails no test.
+hypothesis.settings.register_profile(
+    "same",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ and which doors are open to everybody, with the reason.
 # ruff: noqa: S608  schemas and tables are named by ourselves
 
 import asyncio
+import io
 import json
 import sys
 from collections import Counter
@@ -23,17 +24,19 @@ from django.db import connection
 from django.http import HttpResponse, JsonResponse
 from django.urls import include, path
 from django.utils import timezone
+from PIL import Image
 
 import alerts.forms
 import billing.forms
 import messaging.forms
 import tenants.accounts.forms
+import tenants.forms
 from alerts import resolving
 from alerts.models import Alert
 from billing.models import BillingEvent, Invoice, Plan, Subscription
 from messaging import followups, links, merging, noting, realtime
 from messaging.models import Conversation, Lead, Message, MessageFile, MessageTemplate
-from tenants import context, directory, onboarding
+from tenants import audit, context, directory, logos, onboarding
 from tenants import secrets as sealing
 from tenants.accounts import invitations, new_email
 from tenants.accounts.models import Invitation, KnownSession, Role, User
@@ -82,7 +85,13 @@ EXEMPT = {
 # What is in links, each good for one person or address of one tenant.
 LINKS = ("user_base36", "reset_key", "email_key", "join_key", "file_token")
 # Addresses that hold such links; another tenant's is good nowhere else, whatever the ids.
-HOLD_LINKS = {"account_reset_password_from_key", "account_email_confirm", "join", "file-content"}
+HOLD_LINKS = {
+    "account_reset_password_from_key",
+    "account_email_confirm",
+    "join",
+    "file-content",
+    "settings-logo",
+}
 # Addresses of rows that all tenants keep in one table, where ids never coincide.
 OF_SHARED_TABLES = {"billing:invoice"}
 
@@ -282,9 +291,13 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         invitation = invitations.invite(address("invited", tenant.slug), Role.AGENT, by=owner)
         authenticator = factories.make_passkey(owner, f"{name} key")
         known = KnownSession.objects.create(user=owner, user_agent=f"{name} browser")
+    with context.entered_public():
+        entry = audit.record("tenant.changed", by=None, tenant=tenant)
     return {
         "alert": alert.pk,
         "app_label": "tenants",
+        "audit_entry": entry.pk,
+        "logo_digest": _plant_logo(tenant),
         "authenticator": authenticator.pk,
         "file": file.pk,
         "invitation": invitation.pk,
@@ -362,6 +375,15 @@ def _plant_alert(lead: Lead, text: str):
 def _plant_merge(tenant: Tenant, kept: int) -> int:
     with context.entered(tenant):
         return merging.merge(Lead.objects.get(pk=kept), Lead.objects.create(name="Namesake")).pk
+
+
+def _plant_logo(tenant: Tenant) -> str:
+    drawn = io.BytesIO()
+    Image.new("RGB", (tenant.number, 8), "green").save(drawn, "PNG")
+    path = logos.keep(tenant.number, drawn, 8)
+    Tenant.objects.filter(pk=tenant.pk).update(logo=path)
+    directory.changed()
+    return path.rpartition("/")[2].removesuffix(".png")
 
 
 def _plant_delivery(tenant: Tenant, instance: ProviderInstance) -> int:
@@ -475,7 +497,8 @@ def test_walk_of_staff_at_home_shows_no_content(make_world, client_for):
 
 
 @pytest.mark.parametrize(
-    "module", [alerts.forms, billing.forms, messaging.forms, tenants.accounts.forms]
+    "module",
+    [alerts.forms, billing.forms, messaging.forms, tenants.accounts.forms, tenants.forms],
 )
 def test_every_field_of_a_form_is_known_to_the_walk(module):
     assert walking.untaught_form_fields(module) == set()

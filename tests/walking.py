@@ -71,6 +71,7 @@ PARAMETERS = {
     "uidb36": "user_base36",
     "key": "reset_key",
     "token": "file_token",
+    "digest": "logo_digest",
     "template": "template",
     "app_label": "app_label",
     "content_type_id": "content_type",
@@ -85,6 +86,7 @@ OBJECTS = {
     "tenants.providerinstance": "instance",
     "tenants.webhookdelivery": "delivery",
     "accounts.user": "user",
+    "accounts.auditentry": "audit_entry",
     "billing.plan": "plan",
     "billing.subscription": "subscription",
     "billing.billingevent": "billing_event",
@@ -92,8 +94,19 @@ OBJECTS = {
 }
 # What a field of a body names; None for one that names nothing of anybody.
 FIELDS: dict[str, str | None] = {
+    "agents_see_all": None,
+    "colour": None,
+    "default_country": None,
+    "holidays": None,
+    "language": None,
+    "opening_hours": None,
+    "picture": None,
+    "time_zone": None,
+    "without_picture": None,
+    "act": None,
     "action": None,
     "assignee": "user",
+    "before": None,
     "channel": None,
     "choices": None,
     "code": None,
@@ -119,7 +132,9 @@ FIELDS: dict[str, str | None] = {
     "other": "lead",
     "owner": "user",
     "password": None,
+    "person": "user",
     "phone": None,
+    "q": None,
     "plan": None,
     "reference": "reference",
     "recognised": None,
@@ -128,6 +143,7 @@ FIELDS: dict[str, str | None] = {
     "severity": None,
     "stage": None,
     "role": None,
+    "since": None,
     "state": None,
     "status": None,
     "stays": "lead",
@@ -146,6 +162,7 @@ FIELDS: dict[str, str | None] = {
     "until_reply": None,
     "what": None,
     "who": "user",
+    "whose": None,
 }
 # Fields that a body needs beside the one that names something.
 _CONTACT = {"channel": "call", "direction": "out", "status": "replied"}
@@ -184,6 +201,7 @@ class Route:
     methods: tuple[str, ...]
     is_api: bool
     fields: Mapping[str, frozenset[str]] = field(default_factory=dict, hash=False)
+    callback: Any = field(default=None, compare=False)
 
     def address(self, ids: Mapping[str, Any]) -> str:
         return "/" + self.template % {each.name: ids[each.kind] for each in self.parameters}
@@ -325,6 +343,7 @@ def _routes_of(where, parts, callback, name, taken) -> Iterator[Route]:
             methods=_methods(callback),
             is_api=hasattr(callback, "cls") and bare.startswith("/api/"),
             fields=taken.get(bare, {}),
+            callback=callback,
         )
 
 

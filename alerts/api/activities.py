@@ -85,7 +85,7 @@ class TimelineView(ApiView):
     def get(self, request, pk):
         lead = _lead(pk)
         wanted = asked(TimelineAsked, request.query_params)
-        found = timeline(lead, wanted.get("before"), wanted["limit"])
+        found = timeline(request.user, lead, wanted.get("before"), wanted["limit"])
         return page(request, shapes.ActivityOut(found.rows, many=True).data, "before", found.next)
 
 

@@ -30,7 +30,7 @@ def history(request, pk: int):
         before = Cursor.read(written) if written else None
     except ValueError:
         return HttpResponseBadRequest("before")
-    found = timeline(lead, before)
+    found = timeline(request.user, lead, before)
     context = {"lead": lead, "rows": found.rows, "next": found.next}
     if before:
         return render(request, "alerts/timeline.html", context)

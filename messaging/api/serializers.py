@@ -1,5 +1,8 @@
 """What the API shows of leads, conversations and messages, and what it takes."""
 
+from datetime import UTC, datetime
+from operator import itemgetter
+
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field, inline_serializer
@@ -174,6 +177,15 @@ class SendFailure(serializers.Serializer):
     blame = serializers.CharField(source="error_blame")
 
 
+class ReactionOut(serializers.Serializer):
+    """An emoji on a message: `by` is "us", "contact", or an address in a group."""
+
+    emoji = serializers.CharField()
+    by = serializers.CharField()
+    name = serializers.CharField()
+    at = serializers.DateTimeField()
+
+
 class MessageOut(serializers.ModelSerializer):
     """One thing said. `sent_at` is when it was said, `received_at` when we heard it.
 
@@ -191,6 +203,7 @@ class MessageOut(serializers.ModelSerializer):
     attachments = AttachmentOut(source="files", many=True)
     template = serializers.SerializerMethodField()
     taps = serializers.SerializerMethodField()
+    reactions = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField()
 
     class Meta:
@@ -198,7 +211,8 @@ class MessageOut(serializers.ModelSerializer):
         fields = (
             "id", "direction", "medium", "provider", "origin", "kind", "text", "subject", "status",
             "external_id", "reply_to", "sent_at", "received_at", "edited_at", "deleted_at", "lead",
-            "conversation", "instance", "by", "attachments", "template", "taps", "error",
+            "conversation", "instance", "by", "attachments", "template", "taps", "reactions",
+            "error",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -207,6 +221,15 @@ class MessageOut(serializers.ModelSerializer):
 
     def get_taps(self, message: Message) -> list[str]:
         return message.parts.get("taps", [])
+
+    @extend_schema_field(ReactionOut(many=True))
+    def get_reactions(self, message: Message):
+        told = [
+            {**each, "by": who, "at": datetime.fromtimestamp(each["at"], UTC)}
+            for who, each in message.reactions.items()
+            if each["emoji"]
+        ]
+        return ReactionOut(sorted(told, key=itemgetter("at")), many=True).data
 
     @extend_schema_field(SendFailure(allow_null=True))
     def get_error(self, message: Message):

@@ -34,6 +34,7 @@ STATUS_OF = {
     "instance_gone": status.HTTP_409_CONFLICT,
     "instance_unknown": status.HTTP_404_NOT_FOUND,
     "opted_out": status.HTTP_409_CONFLICT,
+    "conversation_of_a_colleague": status.HTTP_403_FORBIDDEN,
 }
 
 

@@ -129,6 +129,8 @@ class Message(models.Model):
     reply_to = models.CharField(max_length=200, blank=True)
     # What it has besides its text: the template it was made of, answers to tap.
     parts = models.JSONField(default=dict, blank=True)
+    # Who put which emoji on it, and when; one that was taken back is empty.
+    reactions = models.JSONField(default=dict, blank=True)
     status = models.CharField(max_length=12, choices=Status.choices)
     reference = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     external_id = models.CharField(max_length=200, blank=True)

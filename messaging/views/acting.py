@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from messaging import conversing, drafting, outbox
+from messaging import conversing, drafting, outbox, queries
 from messaging.filters import Filters
 from messaging.forms import AssignForm, FileReplyForm
 from messaging.models import Conversation, Message
@@ -113,6 +113,8 @@ def _changed(request, conversation: Conversation, said: str, *, undo: str, value
     context = {**showing.head(request, conversation), "filters": Filters.read(request.POST)}
     response = render(request, "inbox/head.html", context)
     showing.with_change(response, conversation)
+    if not queries.is_visible(conversation, request.user):
+        return showing.with_toast(response, said)
     way_back = f"/inbox/{conversation.pk}/{undo}/"
     return showing.with_toast(response, said, undo=way_back, values=values)
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from messaging import activities, merging, outbox, recognising, searching
+from messaging import activities, merging, outbox, queries, recognising, searching
 from messaging.forms import LeadForm, NoteForm, StartForm
 from messaging.models import Lead, Message
 from messaging.views import showing
@@ -77,7 +77,7 @@ def edit(request, pk: int):
 def panel(request, pk: int):
     """The lead beside its conversation."""
     conversation = conversation_or_404(request, pk)
-    about = _about(conversation.lead)
+    about = _about(request.user, conversation.lead)
     return render(request, "inbox/panel.html", {**about, "conversation": conversation})
 
 
@@ -145,7 +145,7 @@ def _dialog(request, numbers, form, problem="", wrong=None, held_in=None):
 
 
 def _lead_page(request, found: Lead, form: LeadForm, status: int = 200):
-    context = {**_about(found), "form": form, "merges": list(merging.of(found))}
+    context = {**_about(request.user, found), "form": form, "merges": list(merging.of(found))}
     return render(request, "leads/lead.html", context, status=status)
 
 
@@ -156,12 +156,12 @@ def _lead_or_404(pk: int) -> Lead:
     return found
 
 
-def _about(found: Lead) -> dict:
+def _about(user, found: Lead) -> dict:
     return {
         "section": "leads",
         "lead": found,
         "identities": found.identities.order_by("pk"),
-        "conversations": found.conversations.filter(folded_into=None)
-        .select_related("assignee")
+        "conversations": queries.visible_conversations(user)
+        .filter(lead=found)
         .order_by("-last_message_at", "-pk")[:MOST_CONVERSATIONS],
     }

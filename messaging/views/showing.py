@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_htmx.http import trigger_client_event
 
-from messaging import mailing, noting, optouts, sniffing, windows
+from messaging import changing, mailing, noting, optouts, sniffing, windows
 from messaging.addressing import Kind as AddressKind
 from messaging.models import Conversation, Message, Note
 from messaging.providers import get as provider_of
@@ -23,6 +23,21 @@ from tenants.permissions import Action, may
 
 TOGETHER = timedelta(minutes=5)
 AUTOMATIC = frozenset({Message.Origin.AUTOMATION, Message.Origin.CAMPAIGN})
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """An emoji on a message, and who put it there."""
+
+    emoji: str
+    people: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        return _("%(emoji)s by %(people)s") % {
+            "emoji": self.emoji,
+            "people": ", ".join(self.people),
+        }
 
 
 @dataclass
@@ -58,6 +73,16 @@ class Bubble:
         """Whether the provider's time and ours are more than a minute apart."""
         apart = abs(self.message.received_at - self.message.sent_at)
         return apart > timedelta(minutes=1)
+
+    @property
+    def reactions(self) -> list[Reaction]:
+        """The emojis on it, in the order they came."""
+        people: dict[str, list[str]] = {}
+        told = sorted(self.message.reactions.items(), key=lambda each: each[1]["at"])
+        for who, reaction in told:
+            if reaction["emoji"]:
+                people.setdefault(reaction["emoji"], []).append(_reactor(who, reaction["name"]))
+        return [Reaction(emoji, tuple(names)) for emoji, names in people.items()]
 
 
 @dataclass
@@ -202,6 +227,11 @@ def _together(earlier: Entry, later: Entry) -> bool:
         and earlier.day == later.day
         and later.order - earlier.order < TOGETHER / timedelta(microseconds=1)
     )
+
+
+def _reactor(who: str, name: str) -> str:
+    sides = {changing.US: _("us"), changing.CONTACT: _("the contact")}
+    return name or sides.get(who, who)
 
 
 def _microseconds(moment) -> int:

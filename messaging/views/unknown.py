@@ -26,7 +26,7 @@ def unknown(request):
         after = int(request.GET["after"]) if request.GET.get("after") else None
     except ValueError:
         return HttpResponseBadRequest("after")
-    found = recognising.unknown(after)
+    found = recognising.unknown(request.user, after)
     suggested = recognising.suggestions(found.rows)
     context = {
         "section": "leads",

@@ -27,6 +27,7 @@ keys.begin();
 alerts.begin();
 notices.begin();
 menus();
+document.querySelector(".subjects [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 document.addEventListener("unread", (event) => showUnread(event.detail));
 document.addEventListener("mentions", (event) => showCount("[data-mentions]", event.detail));
 document.addEventListener("titled", (event) => {

@@ -8,4 +8,8 @@ class AccountsConfig(AppConfig):
     verbose_name = _("platform staff")
 
     def ready(self) -> None:
-        from tenants.accounts import addresses, sessions  # noqa: F401  they listen to signals
+        from tenants.accounts import (  # noqa: F401  they listen to signals
+            addresses,
+            second_step_trail,
+            sessions,
+        )

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from tenants import context
+from tenants import audit, context
 from tenants.accounts.models import Invitation, User
 from tenants.accounts.team import NotAllowed, roles_for
 
@@ -33,9 +33,13 @@ def invite(email: str, role: str, *, by: User) -> Invitation:
     try:
         with transaction.atomic():
             User.objects.require_room(besides=open_invitations().count())
-            return Invitation.objects.create(email=email, role=role, invited_by=by, **_fresh_link())
+            invitation = Invitation.objects.create(
+                email=email, role=role, invited_by=by, **_fresh_link()
+            )
+            _record("invitation.sent", invitation, by)
     except IntegrityError as exc:
         raise NotAllowed(_("This address is invited already: send the invitation again.")) from exc
+    return invitation
 
 
 def renew(pk: int, *, by: User) -> Invitation:
@@ -47,6 +51,7 @@ def renew(pk: int, *, by: User) -> Invitation:
         for name, value in _fresh_link().items():
             setattr(invitation, name, value)
         invitation.save(update_fields=["nonce", "sent_at", "expires_at"])
+        _record("invitation.renewed", invitation, by)
     return invitation
 
 
@@ -56,6 +61,7 @@ def revoke(pk: int, *, by: User) -> Invitation:
         invitation = _to_change(pk, by)
         invitation.revoked_at = timezone.now()
         invitation.save(update_fields=["revoked_at"])
+        _record("invitation.revoked", invitation, by)
     return invitation
 
 
@@ -67,9 +73,11 @@ def accept(key: str, *, name: str, password: str, language: str) -> User | None:
             return None
         invitation.accepted_at = timezone.now()
         invitation.save(update_fields=["accepted_at"])
-        return User.objects.create_user(
+        person = User.objects.create_user(
             invitation.email, password, name=name, role=invitation.role, language=language
         )
+        _record("invitation.accepted", invitation, person)
+        return person
 
 
 def key_of(invitation: Invitation) -> str:
@@ -105,6 +113,10 @@ def _to_change(pk: int, by: User) -> Invitation:
     if invitation.role not in roles_for(by):
         raise NotAllowed(_("Only an owner can change the invitation of an owner."))
     return invitation
+
+
+def _record(act: str, invitation: Invitation, by: User) -> None:
+    audit.record(act, by=by, subject=invitation, after={"role": invitation.role})
 
 
 def _fresh_link() -> dict:

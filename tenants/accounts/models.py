@@ -10,6 +10,21 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from tenants import context, limits
+from tenants.accounts.trail import AuditEntry
+
+__all__ = [
+    "AuditEntry",
+    "Invitation",
+    "KnownSession",
+    "RememberedWrite",
+    "Role",
+    "User",
+    "person_removed",
+    "rights_changed",
+    "sign_ins_ended",
+    "tell_rights_changed",
+    "tell_sign_ins_ended",
+]
 
 PUBLIC = "public"
 
@@ -85,6 +100,7 @@ class User(AbstractBaseUser):
     told_on_desktop = models.BooleanField(_("with a notification of this device"), default=False)
     told_in_words = models.BooleanField(_("show what was said in it"), default=True)
     is_active = models.BooleanField(_("active"), default=True)
+    removed_at = models.DateTimeField(null=True)
     token_version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
@@ -135,6 +151,18 @@ sign_ins_ended = Signal()
 def tell_sign_ins_ended(user_id: int) -> None:
     """Tell whoever keeps something open for this person to look again, once this commits."""
     transaction.on_commit(lambda: sign_ins_ended.send(User, user_id=user_id))
+
+
+person_removed = Signal()
+"""The person `user_id` leaves the team: sent in the transaction that removes them."""
+
+rights_changed = Signal()
+"""What the person `user_id`, or anybody where it is None, may see has changed; sent likewise."""
+
+
+def tell_rights_changed(user_id: int | None = None) -> None:
+    """Have open pages hear what their person may now see, once this commits."""
+    transaction.on_commit(lambda: rights_changed.send(User, user_id=user_id))
 
 
 class KnownSession(models.Model):

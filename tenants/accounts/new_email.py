@@ -5,7 +5,7 @@ from datetime import timedelta
 from django.core import signing
 from django.db import IntegrityError, transaction
 
-from tenants import context
+from tenants import audit, context
 from tenants.accounts.models import User
 
 SALT = "tenants.accounts.new_email"
@@ -35,6 +35,13 @@ def change(user: User, email: str) -> bool:
         with transaction.atomic():
             user.email = email
             user.save(update_fields=["email"])
+            audit.record(
+                "person.email_changed",
+                by=user,
+                subject=user,
+                before={"email": before},
+                after={"email": email},
+            )
     except IntegrityError:
         user.email = before
         return False

@@ -2,18 +2,16 @@
 
 from datetime import timedelta
 
-from allauth.account.adapter import get_adapter
 from allauth.account.signals import password_changed, password_reset, password_set
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.signals import user_logged_in, user_logged_out
-from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from tenants import context
+from tenants import audit, context
 from tenants.accounts.models import KnownSession, User, tell_sign_ins_ended
 
 TENANT_KEY = "tenant_number"
@@ -28,7 +26,7 @@ def bind(request, user: User) -> None:
     known = KnownSession.objects.create(
         user=user,
         user_agent=request.META.get("HTTP_USER_AGENT", "").replace("\0", "")[:LONGEST_AGENT],
-        address=_address_of(request),
+        address=audit.address_of(request),
     )
     request.session[TENANT_KEY] = context.bound_to()
     request.session[VERSION_KEY] = user.token_version
@@ -54,7 +52,9 @@ def note_use(request, known: KnownSession) -> None:
     now = timezone.now()
     if known.last_used_at > now - NOTED_EVERY:
         return
-    KnownSession.objects.filter(pk=known.pk).update(last_used_at=now, address=_address_of(request))
+    KnownSession.objects.filter(pk=known.pk).update(
+        last_used_at=now, address=audit.address_of(request)
+    )
     request.session.modified = True
 
 
@@ -90,13 +90,6 @@ def _is_current(session, user: User) -> bool:
     )
 
 
-def _address_of(request) -> str | None:
-    try:
-        return get_adapter().get_client_ip(request) or None
-    except (PermissionDenied, ValidationError):
-        return None
-
-
 def _bind_new_session(sender, request, user, **kwargs) -> None:
     if request is None:
         return
@@ -112,6 +105,7 @@ def _forget_session(sender, request, user, **kwargs) -> None:
 
 def _end_other_sign_ins(sender, request, user, **kwargs) -> None:
     """A new password makes every token and session worthless but the one it was set in."""
+    audit.record("person.password_changed", by=user, subject=user)
     if request.user.is_authenticated and request.user.pk == user.pk:
         end_others(request, user)
     else:

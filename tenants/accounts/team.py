@@ -1,10 +1,12 @@
 """Who is in the team, and as what; the last owner stays one."""
 
+from allauth.mfa.models import Authenticator
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from tenants import context, directory
-from tenants.accounts.models import Role, User
+from tenants import audit, directory
+from tenants.accounts.models import Role, User, person_removed, tell_rights_changed
 from tenants.models import Tenant
 
 MANAGED = (Role.ADMIN, Role.AGENT, Role.ASSISTANT)
@@ -31,8 +33,16 @@ def change_role(person_id: int, role: str, *, by: User) -> User:
             raise NotAllowed(_("Only an owner can make somebody an owner."))
         if role != Role.OWNER:
             _keep_an_owner(person)
-        person.role = role
+        before, person.role = person.role, role
         person.save(update_fields=["role"])
+        audit.record(
+            "person.role_changed",
+            by=by,
+            subject=person,
+            before={"role": before},
+            after={"role": role},
+        )
+        tell_rights_changed(person.pk)
     return person
 
 
@@ -46,6 +56,7 @@ def deactivate(person_id: int, *, by: User) -> User:
         person.is_active = False
         person.save(update_fields=["is_active"])
         person.end_all_sign_ins()
+        audit.record("person.deactivated", by=by, subject=person)
     return person
 
 
@@ -57,6 +68,32 @@ def reactivate(person_id: int, *, by: User) -> User:
             User.objects.require_room()
         person.is_active = True
         person.save(update_fields=["is_active"])
+        audit.record("person.reactivated", by=by, subject=person)
+    return person
+
+
+def remove(person_id: int, *, by: User) -> User:
+    """Take a person out of the team for good; what they did keeps their name.
+
+    Their row stays without address and password, so that the address can be invited again.
+    What they looked after is nobody's.
+    """
+    if by.role != Role.OWNER:
+        raise NotAllowed(_("Only an owner can remove somebody."))
+    with transaction.atomic():
+        person = _person_to_change(person_id, by)
+        if person.pk == by.pk:
+            raise NotAllowed(_("You cannot remove yourself: ask another owner."))
+        _keep_an_owner(person)
+        facts = {"email": person.email, "role": person.role}
+        person_removed.send(User, user_id=person.pk)
+        person.name, person.email = str(person), f"removed-{person.pk}@removed.invalid"
+        person.is_active, person.removed_at = False, timezone.now()
+        person.set_unusable_password()
+        person.save(update_fields=["name", "email", "is_active", "removed_at", "password"])
+        Authenticator.objects.filter(user=person).delete()
+        person.end_all_sign_ins()
+        audit.record("person.removed", by=by, subject=person, before=facts)
     return person
 
 
@@ -64,16 +101,26 @@ def require_second_step(number: int, required: bool, *, by: User) -> None:
     """Ask everybody of the tenant for a second step, or no longer; owners only."""
     if by.role != Role.OWNER:
         raise NotAllowed(_("Only an owner can decide this."))
-    with context.entered_public():
-        Tenant.objects.filter(number=number).update(requires_mfa=required)
+    with transaction.atomic():
+        tenant = Tenant.objects.select_for_update().get(number=number)
+        before, tenant.requires_mfa = tenant.requires_mfa, required
+        tenant.save(update_fields=["requires_mfa"])
         directory.changed()
+        audit.record(
+            "tenant.second_step_required",
+            by=by,
+            subject=tenant,
+            before={"requires_mfa": before},
+            after={"requires_mfa": required},
+        )
+    directory.forget()
 
 
 def _person_to_change(person_id: int, by: User) -> User:
     """The person, with every owner locked: two owners must not remove each other at once."""
     owners = User.objects.select_for_update().filter(role=Role.OWNER).order_by("pk")
     owner_ids = {owner.pk for owner in owners}
-    person = User.objects.select_for_update().get(pk=person_id)
+    person = User.objects.select_for_update().get(pk=person_id, removed_at=None)
     if person.pk in owner_ids and by.pk not in owner_ids:
         raise NotAllowed(_("Only an owner can change another owner."))
     return person

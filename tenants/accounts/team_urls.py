@@ -12,5 +12,6 @@ urlpatterns = [
     path("invitations/<int:pk>/revoke/", views.revoke, name="team-revoke"),
     path("<int:pk>/role/", views.change_role, name="team-role"),
     path("<int:pk>/deactivate/", views.deactivate, name="team-deactivate"),
+    path("<int:pk>/remove/", views.remove, name="team-remove"),
     path("<int:pk>/reactivate/", views.reactivate, name="team-reactivate"),
 ]

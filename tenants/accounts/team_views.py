@@ -91,6 +91,21 @@ def reactivate(request, pk: int):
 
 @needs(Action.MANAGE_TEAM)
 @require_POST
+def remove(request, pk: int):
+    """Take somebody out of the team for good; their name or address is typed to say so."""
+    wanted = User.objects.filter(pk=pk, removed_at=None).first()
+    typed = request.POST.get("name", "").strip()
+    if wanted is not None and typed not in {str(wanted), wanted.email}:
+        messages.error(request, _("Type the name of the person to remove them."))
+        return redirect("team")
+    person = _tried(request, team.remove, pk)
+    if person:
+        messages.success(request, _("%(name)s is no longer in the team.") % {"name": person})
+    return redirect("team")
+
+
+@needs(Action.MANAGE_TEAM)
+@require_POST
 def require_second_step(request):
     """Ask the whole team for a second step, or no longer."""
     required = request.POST.get("required") == "yes"
@@ -108,7 +123,7 @@ def require_second_step(request):
 
 def _page(request, form: InviteForm, status: int = 200):
     steps = Authenticator.objects.filter(user=OuterRef("pk"), type__in=second_step.STEPS)
-    people = User.objects.annotate(has_second_step=Exists(steps))
+    people = User.objects.filter(removed_at=None).annotate(has_second_step=Exists(steps))
     facts = {
         "section": "team",
         "people": people.order_by("-is_active", "name", "email", "pk"),

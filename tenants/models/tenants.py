@@ -20,6 +20,11 @@ def host_label(slug: str) -> str:
     return slug.lower().replace("_", "-").strip("-")
 
 
+def nine_to_six() -> list[list[list[str]]]:
+    """The opening hours a tenant begins with: ranges for each weekday from Monday on."""
+    return [[["09:00", "18:00"]] for _day in range(5)] + [[], []]
+
+
 class Tenant(TenantMixin):
     """A vendor's organisation: the unit of isolation, limits and billing.
 
@@ -30,6 +35,17 @@ class Tenant(TenantMixin):
         ACTIVE = "active", _("active")
         SUSPENDED = "suspended", _("suspended")
 
+    class Colour(models.TextChoices):
+        """What the team's pages are coloured with; each is legible by day and by night."""
+
+        GREEN = "", _("green")
+        TEAL = "teal", _("teal")
+        INDIGO = "indigo", _("indigo")
+        VIOLET = "violet", _("violet")
+        PLUM = "plum", _("plum")
+        BROWN = "brown", _("brown")
+        SLATE = "slate", _("slate")
+
     number = models.BigAutoField(primary_key=True)
     slug = models.CharField(_("slug"), max_length=63, validators=[valid_slug])
     host_label = models.CharField(_("host label"), max_length=63, unique=True)
@@ -38,6 +54,14 @@ class Tenant(TenantMixin):
     language = models.CharField(_("language"), max_length=5, default="fr")
     time_zone = models.CharField(_("time zone"), max_length=60, default="Europe/Paris")
     default_country = models.CharField(_("default country"), max_length=2, default="FR")
+    agents_see_all = models.BooleanField(_("agents see every conversation"), default=True)
+    colour = models.CharField(
+        _("colour"), max_length=12, choices=Colour.choices, blank=True, default=""
+    )
+    logo = models.CharField(max_length=200, blank=True, default="")
+    opening_hours = models.JSONField(_("opening hours"), default=nine_to_six)
+    holidays = models.JSONField(_("holidays"), default=list)
+    retention_days = models.PositiveIntegerField(_("days content is kept"), null=True, blank=True)
     requires_mfa = models.BooleanField(_("second step required"), default=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 

@@ -64,7 +64,7 @@ def test_indexes_serve_the_lists_at_a_hundred_thousand_leads(many, owner):
     active = queries.active(owner, Wanted(), MONDAY)
 
     assert "alert_active" in _plan(active[:101])
-    assert "activity_by_lead" in _plan_of(lambda: timeline(lead))
+    assert "activity_by_lead" in _plan_of(lambda: timeline(owner, lead))
     assert "alert_by_lead" in _plan(Alert.objects.filter(lead=lead).order_by("-opened_at")[:30])
     lately = "SELECT * FROM messaging_activity ORDER BY created_at DESC, id DESC LIMIT 10"
     assert "activity_created" in _explained(lately, ())
@@ -105,7 +105,9 @@ def test_sweep_takes_as_many_statements_for_one_lead_as_for_many(inside):
 def _statements_of_sweep(tenant) -> int:
     with CaptureQueriesContext(connection) as captured:
         evaluate.sweep(tenant, now=after(days=400))
-    return len([each for each in captured if not each["sql"].startswith(("SAVEPOINT", "RELEASE"))])
+    # The directory looks once a second whether it is stale; that is not the sweep's.
+    others = ("SAVEPOINT", "RELEASE", "SET search_path", 'SELECT "tenants_tenant')
+    return len([each for each in captured if not each["sql"].startswith(others)])
 
 
 def _plan(rows) -> str:

@@ -226,6 +226,7 @@ def test_message_shows_all_that_programs_rely_on(caller, conversation, tenant, a
         "by": {"id": agent.pk, "name": str(agent)},
         "template": None,
         "taps": [],
+        "reactions": [],
         "attachments": [
             {
                 "id": file.pk,

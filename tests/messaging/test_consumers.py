@@ -10,7 +10,7 @@ from channels.testing import WebsocketCommunicator
 from messaging import consumers, realtime
 
 TENANT = SimpleNamespace(number=4)
-USER = SimpleNamespace(is_authenticated=True)
+USER = SimpleNamespace(is_authenticated=True, pk=1)
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.django_db]
 
@@ -27,7 +27,12 @@ def socket(*, tenant=TENANT, user=USER, welcome=True) -> WebsocketCommunicator:
     async def still_welcome() -> bool:
         return welcome
 
-    communicator.scope.update(tenant=tenant, user=user, still_welcome=still_welcome)
+    async def sees_all() -> bool:
+        return True
+
+    communicator.scope.update(
+        tenant=tenant, user=user, still_welcome=still_welcome, sees_all=sees_all
+    )
     return communicator
 
 

@@ -67,6 +67,28 @@ def echo(key="3EB0B1", text="Oui", at=T0, phone="221701112233", number=None):
     }
 
 
+def deleted(key, phone="221701112233"):
+    """A `messages.delete` body."""
+    return {
+        "event": "messages.delete",
+        "timestamp": int(T0.timestamp()) + 5,
+        "data": {"keys": [{"id": key, "fromMe": False, "remoteJid": f"{phone}@s.whatsapp.net"}]},
+    }
+
+
+def edited(key="A", text="corrected", at=T0 + timedelta(minutes=1), phone="221701112233"):
+    """A `messages.received` body that tells an edit of an earlier message."""
+    body = received(f"EDIT{at.minute}", text, at, phone)
+    body["data"]["messages"]["message"] = {
+        "protocolMessage": {
+            "type": 14,
+            "key": {"id": key, "fromMe": False, "remoteJid": f"{phone}@s.whatsapp.net"},
+            "editedMessage": {"conversation": text},
+        }
+    }
+    return body
+
+
 def update(key, status, at=T0, phone="221701112233"):
     """A `messages.update` body with a status number."""
     return {
@@ -357,16 +379,7 @@ def test_odd_text_is_kept_in_a_storable_form(tenant):
 
 def test_deleted_message_leaves_a_tombstone(tenant):
     deliver(tenant, received("A", "secret"))
-    deliver(
-        tenant,
-        {
-            "event": "messages.delete",
-            "timestamp": int(T0.timestamp()) + 5,
-            "data": {
-                "keys": [{"id": "A", "fromMe": False, "remoteJid": "221701112233@s.whatsapp.net"}]
-            },
-        },
-    )
+    deliver(tenant, deleted("A"))
 
     drain(tenant)
 
@@ -374,45 +387,6 @@ def test_deleted_message_leaves_a_tombstone(tenant):
         message = Message.objects.get()
         assert (message.text, message.deleted_at is None) == ("", False)
         assert Conversation.objects.get().last_message_snippet == ""
-
-
-def edited(key="A", text="corrected", at=T0 + timedelta(minutes=1), phone="221701112233"):
-    """A `messages.received` body that tells an edit of an earlier message."""
-    body = received("EDIT", text, at, phone)
-    body["data"]["messages"]["message"] = {
-        "protocolMessage": {
-            "type": 14,
-            "key": {"id": key, "fromMe": False, "remoteJid": f"{phone}@s.whatsapp.net"},
-            "editedMessage": {"conversation": text},
-        }
-    }
-    return body
-
-
-def test_edit_that_comes_before_its_message_waits_for_it(tenant):
-    deliver(tenant, edited())
-    drain(tenant)
-    deliver(tenant, received("A", "first words"))
-    drain(tenant)
-    WebhookDelivery.objects.of(tenant).update(not_before=None)
-
-    drain(tenant)
-
-    with context.entered(tenant):
-        message = Message.objects.get()
-        assert (message.text, message.edited_at is None) == ("corrected", False)
-
-
-def test_edit_of_a_message_nobody_knows_is_kept_as_a_fact(tenant):
-    deliver(tenant, edited())
-
-    for _attempt in range(3):
-        drain(tenant)
-        WebhookDelivery.objects.of(tenant).update(not_before=None)
-
-    with context.entered(tenant):
-        assert list(MessageEvent.objects.values_list("kind", flat=True)) == ["edited"]
-    assert WebhookDelivery.objects.of(tenant).get().state == "done"
 
 
 def test_deliveries_of_another_tenant_are_left_alone(tenant, other_tenant):

@@ -4,7 +4,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import translation
 
 from messaging import connecting
-from tenants import directory
+from tenants import audit, directory
 from tenants.onboarding import OnboardingError
 
 
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         if tenant is None:
             raise CommandError(f"slug: no vendor is called {slug}.")
         try:
-            with translation.override("en"):
+            with translation.override("en"), audit.coming_from("connect_instance"):
                 instance = connecting.connect_instance(
                     tenant, provider, address=address, values=_pairs(values), label=label
                 )

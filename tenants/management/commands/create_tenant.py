@@ -3,7 +3,7 @@
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import translation
 
-from tenants import onboarding
+from tenants import audit, onboarding
 
 
 class Command(BaseCommand):
@@ -21,7 +21,7 @@ class Command(BaseCommand):
     def handle(self, slug, **options):
         facts = ("name", "owner_email", "owner_password", "country", "time_zone", "language")
         try:
-            with translation.override("en"):
+            with translation.override("en"), audit.coming_from("create_tenant"):
                 tenant = onboarding.create_tenant(slug, **{fact: options[fact] for fact in facts})
         except onboarding.OnboardingError as exc:
             raise CommandError(f"{exc.field}: {exc.message}") from exc

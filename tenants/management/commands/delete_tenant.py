@@ -2,7 +2,7 @@
 
 from django.core.management.base import BaseCommand, CommandError
 
-from tenants import onboarding
+from tenants import audit, onboarding
 from tenants.models import Tenant
 
 
@@ -20,7 +20,8 @@ class Command(BaseCommand):
         if (confirm or self._ask(tenant)) != tenant.slug:
             raise CommandError(f"Nothing was deleted: the slug is {tenant.slug}.")
         try:
-            onboarding.delete_tenant(tenant)
+            with audit.coming_from("delete_tenant"):
+                onboarding.delete_tenant(tenant)
         except onboarding.NotFullyDeleted as exc:
             raise CommandError(str(exc)) from exc
         self.stdout.write(f"deleted: {tenant.slug} (number {tenant.number})")

@@ -1,0 +1,28 @@
+"""Who may open a page of the settings, in which time zone, and that no cache keeps it."""
+
+from functools import wraps
+from zoneinfo import ZoneInfo
+
+from django.utils import timezone
+from django.utils.cache import patch_cache_control
+
+from tenants.permissions import Action, needs
+
+
+def settings_page(action: Action):
+    """For pages of the settings: the right, the tenant's time zone, nothing kept in caches."""
+
+    def decorate(view):
+        guarded = needs(action)(view)
+
+        @wraps(view)
+        def shown(request, *args, **kwargs):
+            with timezone.override(ZoneInfo(request.tenant.time_zone)):
+                response = guarded(request, *args, **kwargs)
+            patch_cache_control(response, no_store=True, private=True)
+            return response
+
+        vars(shown)["action"] = action
+        return shown
+
+    return decorate
