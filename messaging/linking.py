@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 import qrcode
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from qrcode.image.svg import SvgPathFillImage
@@ -17,6 +18,8 @@ from messaging.models import MessageEvent
 from messaging.outbox import Refused
 from messaging.providers import get as provider_of
 from messaging.providers.base import Feature, InstanceState, Medium, SendError, Via
+from tenants import audit
+from tenants.accounts.models import User
 from tenants.context import current_number
 from tenants.models import ProviderInstance
 
@@ -73,7 +76,7 @@ def look(instance: ProviderInstance) -> ProviderInstance:
     return connecting.probe(instance)
 
 
-def connect(instance: ProviderInstance) -> InstanceState:
+def connect(instance: ProviderInstance, *, by: User) -> InstanceState:
     """Start the connection at a person's wish, after a conflict too; `Refused` where the provider
     cannot. The answer may hold a code to scan."""
     _require(instance, Feature.CONNECTS)
@@ -81,16 +84,16 @@ def connect(instance: ProviderInstance) -> InstanceState:
     instance.is_held, instance.tries = False, 0
     if instance.state == State.CONFLICT:
         instance.state = State.DISCONNECTED
-    states.enter(instance, found, at=timezone.now())
+    _enter(instance, found, "instance.linked", by)
     return found
 
 
-def disconnect(instance: ProviderInstance) -> InstanceState:
+def disconnect(instance: ProviderInstance, *, by: User) -> InstanceState:
     """End the connection; it stays so until a person connects it again."""
     _require(instance, Feature.CONNECTS)
     found = _call(instance, lambda via: provider_of(instance.provider).disconnect(via))
     instance.is_held = True
-    states.enter(instance, found, at=timezone.now())
+    _enter(instance, found, "instance.let_go", by)
     return found
 
 
@@ -120,6 +123,12 @@ def login_link(instance: ProviderInstance, back_url: str) -> str:
 
 def can(instance: ProviderInstance, feature: Feature) -> bool:
     return feature in provider_of(instance.provider).supports
+
+
+def _enter(instance: ProviderInstance, found: InstanceState, act: str, by: User) -> None:
+    with transaction.atomic():
+        states.enter(instance, found, at=timezone.now())
+        audit.record(act, by=by, subject=instance, tenant=instance.tenant_id)
 
 
 def _require(instance: ProviderInstance, feature: Feature) -> None:

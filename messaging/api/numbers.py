@@ -131,7 +131,7 @@ class WhatsAppConnectView(ApiView):
     def post(self, request):
         with _refusals_answered():
             number = _meant(request)
-            found = linking.connect(number)
+            found = linking.connect(number, by=request.user)
         return Response(ConnectionOut(number).data | _code(found))
 
 
@@ -148,7 +148,7 @@ class WhatsAppDisconnectView(ApiView):
     def post(self, request):
         with _refusals_answered():
             number = _meant(request)
-            linking.disconnect(number)
+            linking.disconnect(number, by=request.user)
         return Response(ConnectionOut(number).data)
 
 

@@ -22,7 +22,11 @@ def numbers(request):
     """Every number and address of the team, those that are away first."""
     mine = ProviderInstance.objects.of(request.tenant).order_by("pk")
     found = sorted(mine, key=lambda each: (each.state == State.CONNECTED, each.pk))
-    context = {"section": "numbers", "cards": [_card(request, each) for each in found]}
+    context = {
+        "section": "settings",
+        "tab": "numbers",
+        "cards": [_card(request, each) for each in found],
+    }
     template = "numbers/cards.html" if request.htmx else "numbers/numbers.html"
     return render(request, template, context)
 
@@ -76,7 +80,7 @@ def link(request, pk: int):
 def _done(request, pk: int, act) -> HttpResponse:
     number = _number_or_404(request, pk)
     try:
-        act(number)
+        act(number, by=request.user)
     except Refused as refusal:
         return _shown(request, number, refusal)
     return _shown(request, number)
@@ -91,7 +95,7 @@ def _shown(request, number: ProviderInstance, refusal: Refused | None = None) ->
 
 
 def _whole_page(request, number: ProviderInstance, refusal: Refused) -> HttpResponse:
-    context = {"section": "numbers", "cards": [_card(request, number, refusal)]}
+    context = {"section": "settings", "tab": "numbers", "cards": [_card(request, number, refusal)]}
     return render(request, "numbers/numbers.html", context, status=409)
 
 

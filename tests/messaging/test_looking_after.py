@@ -17,6 +17,7 @@ from messaging.outbox import Refused
 from messaging.providers import get as provider_of
 from messaging.providers.base import Blame, InstanceState, SendError
 from tenants import context
+from tenants.accounts.models import AuditEntry
 from tenants.models import ProviderInstance, WebhookDelivery
 from tests import factories
 from tests.conftest import NOW, at
@@ -179,21 +180,21 @@ def test_after_a_conflict_it_is_never_connected_again_by_itself(inside, instance
     assert wasender.asked == {"check": 1}
 
 
-def test_after_a_conflict_a_person_may_connect_it(inside, instance, wasender):
+def test_after_a_conflict_a_person_may_connect_it(inside, owner, instance, wasender):
     states.enter(instance, InstanceState(Connection.CONFLICT, "replaced"), at=NOW)
 
-    found = linking.connect(instance)
+    found = linking.connect(instance, by=owner)
     instance.refresh_from_db()
 
     assert found.qr == "2@code"
     assert (instance.state, instance.state_reason) == ("pending", "need_scan")
 
 
-def test_what_a_person_disconnected_stays_so(inside, instance, wasender):
+def test_what_a_person_disconnected_stays_so(inside, owner, instance, wasender):
     put(instance, "connected")
     wasender.says = DOWN
 
-    linking.disconnect(instance)
+    linking.disconnect(instance, by=owner)
     linking.look(instance)
     instance.refresh_from_db()
 
@@ -277,7 +278,8 @@ def test_after_a_restart_fifty_have_their_turn_within_two_minutes(
 
     with at(NOW):
         looking_after.begin()
-    turns = sorted(mine.values_list("look_again_at", flat=True))
+    everything = ProviderInstance.objects.across_tenants().exclude(pk=dead.pk)
+    turns = sorted(everything.values_list("look_again_at", flat=True))
     clock = NOW
     while clock <= NOW + timedelta(minutes=2):
         with at(clock):
@@ -290,9 +292,7 @@ def test_after_a_restart_fifty_have_their_turn_within_two_minutes(
     assert max(gaps) <= 2 and turns[-1] <= NOW + timedelta(seconds=120)
     retried = set(mine.filter(state="pending").values_list("pk", flat=True))
     assert retried == set(everybody)
-    assert wasender.asked["restart"] == len(
-        ProviderInstance.objects.across_tenants().exclude(pk=dead.pk)
-    )
+    assert wasender.asked["restart"] == len(everything)
     dead.refresh_from_db()
     assert dead.state == "conflict"
 
@@ -395,6 +395,9 @@ def test_connect_qr_and_disconnect(client_for, tenant, owner, instance, wasender
     assert code["image"].startswith("data:image/svg+xml;base64,")
     assert over["status"] == "disconnected"
     assert wasender.asked == {"connect": 1, "qr": 1, "disconnect": 1}
+    with context.entered(tenant):
+        acts = list(AuditEntry.objects.order_by("pk").values_list("act", "by_id"))
+    assert acts == [("instance.linked", owner.pk), ("instance.let_go", owner.pk)]
 
 
 def test_which_number_must_be_clear(client_for, tenant, owner, instance, wasender, other_tenant):

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tenants', '0007_journal_read_at'),
+        ('tenants', '0008_decisions'),
     ]
 
     operations = [
