@@ -106,21 +106,26 @@ def probe(instance: ProviderInstance) -> ProviderInstance:
     """
     was_waiting = instance.state_reason == delivering.UNPROVEN
     adapter = _adapter(instance.provider)
-    waits_for_person = False
+    is_told, waits_for_person = True, False
     try:
         found = _asked(instance, adapter)
-        instance.looked_at = timezone.now()
     except NotOwned as error:
         found = InstanceState(Connection.DISCONNECTED, error.code)
         waits_for_person = True
         if was_waiting:
             _give_up_reference(instance)
     except SendError as error:
-        found = _state_after(error, instance)
+        found, is_told = _state_after(error, instance), False
         # Wrong keys stay wrong until somebody gives others.
         waits_for_person = error.blame is Blame.ACCOUNT and not error.retry and not was_waiting
     with context.entered(instance.tenant):
-        states.enter(instance, found, at=timezone.now(), waits_for_person=waits_for_person)
+        states.enter(
+            instance,
+            found,
+            at=timezone.now(),
+            is_told=is_told,
+            waits_for_person=waits_for_person,
+        )
     if was_waiting and instance.state_reason != delivering.UNPROVEN:
         _let_live(instance)
     return instance

@@ -198,8 +198,7 @@ class Batch:
         self._changed.add(("conversation", conversation.pk, 0))
 
     def _change_instance(self, event: events.InstanceChanged, instance, at: datetime) -> None:
-        known = [each for each in (instance.state_changed_at, instance.looked_at) if each]
-        if known and at < max(known):
+        if at < max(instance.state_changed_at or at, instance.known_at or at):
             return
         states.enter(instance, InstanceState(event.state, event.reason), at=at)
 

@@ -60,12 +60,12 @@ def status(instance: ProviderInstance) -> ProviderInstance:
     """The number as it is now: its provider is asked where nothing newer than a minute is known."""
     now = timezone.now()
     heard_since = instance.last_event_at and instance.last_event_at > now - LIVELY
-    if instance.looked_at and instance.looked_at > now - FRESH:
+    if instance.known_at and instance.known_at > now - FRESH:
         return instance
     if instance.state == State.CONNECTED and heard_since:
         return instance
     if not states.is_left_alone(instance) and _said_something(instance, now - LIVELY):
-        states.enter(instance, InstanceState(Connection.CONNECTED), at=now)
+        states.enter(instance, InstanceState(Connection.CONNECTED), at=now, is_told=False)
         return instance
     return look(instance)
 

@@ -69,7 +69,9 @@ def look_after(instance_id: int) -> None:
     if instance is None:
         return
     if _is_lively(instance):
-        states.enter(instance, InstanceState(Connection.CONNECTED), at=timezone.now())
+        states.enter(
+            instance, InstanceState(Connection.CONNECTED), at=timezone.now(), is_told=False
+        )
         return
     let_go_of_the_connection()
     connecting.probe(instance)

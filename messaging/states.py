@@ -28,11 +28,12 @@ def enter(
     found: InstanceState,
     *,
     at: datetime,
+    is_told: bool = True,
     waits_for_person: bool = False,
 ) -> None:
-    """Write down the state an instance is in since `at`; tell pages and listeners if it is new.
+    """Write down the state an instance is in at `at`; tell pages and listeners if it is new.
 
-    Inside the instance's tenant.
+    `is_told` says that its provider said so, then. Inside the instance's tenant.
     """
     if _would_fight(instance, found):
         return
@@ -42,6 +43,8 @@ def enter(
     instance.state, instance.state_reason = found.state.value, found.reason[:200]
     if before[0] != instance.state:
         instance.state_changed_at = at
+    if is_told:
+        instance.known_at = max(at, instance.known_at or at)
     if found.state is Connection.CONNECTED:
         instance.tries, instance.is_held = 0, False
     instance.look_again_at = None if waits_for_person else _next_look(instance)
@@ -82,7 +85,7 @@ _LIFE = (
     "state",
     "state_reason",
     "state_changed_at",
-    "looked_at",
+    "known_at",
     "look_again_at",
     "tries",
     "is_held",

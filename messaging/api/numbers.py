@@ -55,7 +55,7 @@ class ConnectionOut(serializers.ModelSerializer):
             "reason",
             "phoneNumber",
             "since",
-            "looked_at",
+            "known_at",
             "look_again_at",
             "last_event_at",
         )

@@ -23,8 +23,8 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='providerinstance',
-            name='looked_at',
-            field=models.DateTimeField(blank=True, null=True, verbose_name='asked last'),
+            name='known_at',
+            field=models.DateTimeField(blank=True, null=True, verbose_name='state known at'),
         ),
         migrations.AddField(
             model_name='providerinstance',

@@ -37,7 +37,7 @@ class ProviderInstance(models.Model):
     state_reason = models.CharField(_("reason"), max_length=200, blank=True)
     state_changed_at = models.DateTimeField(_("state since"), null=True, blank=True)
     journal_read_at = models.DateTimeField(_("journal read until"), null=True, blank=True)
-    looked_at = models.DateTimeField(_("asked last"), null=True, blank=True)
+    known_at = models.DateTimeField(_("state known at"), null=True, blank=True)
     # Empty: nothing is done for it until a person or the provider says something.
     look_again_at = models.DateTimeField(
         _("asked again"), null=True, blank=True, default=timezone.now

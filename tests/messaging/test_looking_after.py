@@ -238,7 +238,7 @@ def test_one_that_was_heard_a_moment_ago_is_not_asked(inside, instance, wasender
 
 
 def test_news_older_than_what_the_provider_said_itself_are_old(inside, instance, wasender):
-    put(instance, "connected", looked_at=NOW)
+    put(instance, "connected", known_at=NOW)
     said = InstanceChanged(
         event_id="e1",
         instance_ref=instance.reference,
@@ -316,7 +316,7 @@ def test_status_asks_where_nothing_is_known_for_a_minute(
     client_for, tenant, owner, instance, wasender
 ):
     wasender.says = DOWN
-    put(instance, "connected", looked_at=NOW - timedelta(seconds=61))
+    put(instance, "connected", known_at=NOW - timedelta(seconds=61))
     client = client_for(tenant, owner)
 
     with at(NOW):
@@ -335,7 +335,7 @@ def test_status_asks_where_nothing_is_known_for_a_minute(
 def test_status_answers_what_is_known_within_a_minute(
     client_for, tenant, owner, instance, wasender
 ):
-    put(instance, "disconnected", looked_at=NOW - timedelta(seconds=59))
+    put(instance, "disconnected", known_at=NOW - timedelta(seconds=59))
     client = client_for(tenant, owner)
 
     with at(NOW):
