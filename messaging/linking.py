@@ -113,6 +113,35 @@ def picture(code: str) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(drawn).decode()}"
 
 
+def may_stand_in(instance: ProviderInstance) -> list[ProviderInstance]:
+    """The team's other numbers of the same medium, one of which may send in this one's place.
+
+    Another provider of the same number does so without being chosen.
+    """
+    others = ProviderInstance.objects.of(instance.tenant_id).exclude(address=instance.address)
+    medium = provider_of(instance.provider).medium
+    return [each for each in others.order_by("pk") if provider_of(each.provider).medium == medium]
+
+
+def choose_stand_in(instance: ProviderInstance, chosen: int | None, *, by: User) -> None:
+    """Let another number send while this one is away, or none any more."""
+    before = instance.failover_id
+    if before == chosen:
+        return
+    with transaction.atomic():
+        instance.failover_id = chosen
+        instance.save(update_fields=["failover"])
+        audit.record(
+            "instance.changed",
+            by=by,
+            subject=instance,
+            tenant=instance.tenant_id,
+            before={"failover": before},
+            after={"failover": chosen},
+        )
+        states.order_drains(instance)
+
+
 def login_link(instance: ProviderInstance, back_url: str) -> str:
     """The provider's own page where a person links the phone again."""
     _require(instance, Feature.HOSTED_LOGIN)

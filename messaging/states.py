@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from messaging import realtime, reconciling, signals
+from messaging import realtime, reconciling, signals, standing_in
 from messaging.events import Connection
 from messaging.providers import get as provider_of
 from messaging.providers.base import InstanceState
@@ -51,10 +51,20 @@ def enter(
     keep(instance)
     if is_back:
         reconciling.order_after_absence(instance, since, at)
-        orders.order("drain_outbox", "outbox", tenant=instance.tenant_id, instance=instance.pk)
+    if before[0] != instance.state:
+        order_drains(instance)
     if before != (instance.state, instance.state_reason):
         realtime.publish("instance", conversation=0, message=instance.pk)
         signals.instance_moved(instance.pk)
+
+
+def order_drains(instance: ProviderInstance) -> None:
+    """What waits leaves by it, or by another in its place: at once, or once it is away for long."""
+    drain = {"tenant": instance.tenant_id, "instance": instance.pk}
+    orders.order("drain_outbox", "outbox", **drain)
+    if instance.failover_id is not None:
+        at = timezone.now() + standing_in.PATIENCE + timedelta(seconds=1)
+        orders.order("drain_outbox", "outbox", at=at, **drain)
 
 
 def _would_fight(instance: ProviderInstance, found: InstanceState) -> bool:

@@ -142,6 +142,7 @@ FIELDS: dict[str, str | None] = {
     "reply_to": "external_id",
     "severity": None,
     "stage": None,
+    "stand_in": "instance",
     "role": None,
     "since": None,
     "state": None,

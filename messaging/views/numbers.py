@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from messaging import linking, states
+from messaging.forms import StandInForm
 from messaging.outbox import Refused
 from messaging.providers.base import Feature
 from messaging.views.access import page
@@ -77,6 +78,18 @@ def link(request, pk: int):
         return _whole_page(request, number, refusal)
 
 
+@require_POST
+@page(Action.MANAGE_SETTINGS)
+def stand_in(request, pk: int):
+    """Which number sends while this one is away."""
+    number = _number_or_404(request, pk)
+    form = StandInForm(request.POST, others=linking.may_stand_in(number))
+    if not form.is_valid():
+        raise Http404("no such number")
+    linking.choose_stand_in(number, form.cleaned_data["stand_in"], by=request.user)
+    return _shown(request, number)
+
+
 def _done(request, pk: int, act) -> HttpResponse:
     number = _number_or_404(request, pk)
     try:
@@ -103,18 +116,20 @@ def _card(request, number: ProviderInstance, refusal: Refused | None = None) -> 
     left_alone = states.is_left_alone(number) or (
         number.state != State.CONNECTED and number.look_again_at is None
     )
+    may_change = may(request.user, Action.MANAGE_SETTINGS)
     connects = linking.can(number, Feature.CONNECTS)
     is_connected = number.state == State.CONNECTED
     return {
         "number": number,
         "is_left_alone": left_alone,
-        "may_change": may(request.user, Action.MANAGE_SETTINGS),
+        "may_change": may_change,
         "connects": connects and not is_connected,
         "disconnects": connects and is_connected,
         "is_linked_elsewhere": linking.can(number, Feature.HOSTED_LOGIN) and left_alone,
         "shows_code": linking.can(number, Feature.QR_LOGIN)
         and number.state == State.PENDING
         and left_alone,
+        "others": linking.may_stand_in(number) if may_change else [],
         "comes_back_at": _later(number),
         "refused": refusal.message if refusal else "",
     }
