@@ -117,7 +117,8 @@ KINDS = {
 def _detail(event: events.Event) -> str:
     match event:
         case events.StatusChanged():
-            return f"{event.error_code} {event.error_detail}".strip()
+            # A code that is missing leaves its place, so that the words are not taken for it.
+            return f"{event.error_code} {event.error_detail}".rstrip()
         case events.InstanceChanged() | events.Ignored():
             return event.reason
         case events.Problem():

@@ -175,11 +175,7 @@ class Batch:
     def _adopt_echo(self, message: Message, event: events.Received, fact: MessageEvent) -> None:
         """The provider shows us what we sent: now we know its id and that it left."""
         facts.belongs_to(fact, message)
-        known = {"external_id": event.external_id, "provider_number": event.provider_number}
-        for name, value in known.items():
-            if value and not getattr(message, name):
-                setattr(message, name, value)
-                message.save(update_fields=[name])
+        _learn_ids(message, event)
         statuses.raise_to(message, Status.SENT)
         changing.adopt_waiting(message)
         self._note(message)
@@ -189,10 +185,15 @@ class Batch:
         if message is None:
             return
         facts.belongs_to(fact, message)
-        if statuses.apply(message, event.status, event.error_code, event.error_detail):
-            if message.status == Status.FAILED:
-                signals.failed(message.pk)
-            self._note(message)
+        before = message.status
+        statuses.apply(message, event.status, event.error_code, event.error_detail)
+        if _learn_ids(message, event):
+            changing.adopt_waiting(message)
+        elif message.status == before:
+            return
+        if message.status == Status.FAILED != before:
+            signals.failed(message.pk)
+        self._note(message)
 
     def _change_number(self, event: events.NumberChanged, instance: ProviderInstance) -> None:
         """The person keeps lead and conversation; answers go to the new number."""
@@ -241,6 +242,17 @@ class Batch:
 
     def _note(self, message: Message) -> None:
         self._changed.add(("message", message.conversation_id, message.pk))
+
+
+def _learn_ids(message: Message, event: events.StatusChanged | events.Received) -> bool:
+    """Keep the provider's ids of a message that was known by our own only; whether there were."""
+    told = {"external_id": event.external_id, "provider_number": event.provider_number}
+    new = {name: value for name, value in told.items() if value and not getattr(message, name)}
+    for name, value in new.items():
+        setattr(message, name, value)
+    if new:
+        message.save(update_fields=list(new))
+    return bool(new)
 
 
 def link(message: Message, external_id: str) -> None:

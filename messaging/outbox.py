@@ -40,6 +40,7 @@ from tenants.models import ProviderInstance
 
 LONGEST_TEXT = 20_000
 MOST_TEMPLATES_NAMED = 20
+WINDOW_CLOSED = "window_closed"
 
 
 class Refused(Exception):
@@ -175,7 +176,8 @@ def start(
     _require_may_send(origin)
     instance = instance_reaching(to, lead, instance_id)
     address = _recipient(_typed(to), lead, instance)
-    # A message that is refused leaves neither a lead nor a conversation behind.
+    # A message that is refused leaves neither a lead nor a conversation behind, unless a template
+    # may still be chosen in it.
     with transaction.atomic():
         if lead is None:
             lead, _is_new = addressing.lead_for([address], by=by)
@@ -184,9 +186,21 @@ def start(
             return queue_template(
                 conversation, template, values, origin=origin, by=by, reference=reference, now=now
             )
-        return queue(
-            conversation, text, origin=origin, by=by, subject=subject, reference=reference, now=now
-        )
+        try:
+            return queue(
+                conversation,
+                text,
+                origin=origin,
+                by=by,
+                subject=subject,
+                reference=reference,
+                now=now,
+            )
+        except Refused as refused:
+            if refused.code != WINDOW_CLOSED:
+                raise
+            closed = refused
+    raise closed
 
 
 def open_conversation(lead, instance: ProviderInstance, peer: str) -> Conversation:
@@ -316,7 +330,7 @@ def _require_window(conversation: Conversation, instance: ProviderInstance, now:
         return
     names = list(templates.sendable(instance).values("name", "language")[:MOST_TEMPLATES_NAMED])
     raise Refused(
-        "window_closed",
+        WINDOW_CLOSED,
         _(
             "This contact has not written in the last 24 hours: WhatsApp only lets a template"
             " through."

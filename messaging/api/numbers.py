@@ -19,7 +19,6 @@ from tenants.permissions import Action
 
 STATUS_OF = {
     "instance_unknown": status.HTTP_404_NOT_FOUND,
-    "provider_refused": status.HTTP_502_BAD_GATEWAY,
 }
 
 
@@ -109,7 +108,7 @@ class WhatsAppQrView(ApiView):
     @extend_schema(
         operation_id="whatsapp_qr",
         parameters=[NumberAsked],
-        responses={200: CodeOut, **refusals(400, 404, 409, 502)},
+        responses={200: CodeOut, **refusals(400, 404, 409)},
     )
     def get(self, request):
         with _refusals_answered():
@@ -126,7 +125,7 @@ class WhatsAppConnectView(ApiView):
     @extend_schema(
         operation_id="whatsapp_connect",
         request=NumberNamed,
-        responses={200: ConnectedOut, **refusals(400, 404, 409, 502)},
+        responses={200: ConnectedOut, **refusals(400, 404, 409)},
     )
     def post(self, request):
         with _refusals_answered():
@@ -143,7 +142,7 @@ class WhatsAppDisconnectView(ApiView):
     @extend_schema(
         operation_id="whatsapp_disconnect",
         request=NumberNamed,
-        responses={200: ConnectionOut, **refusals(400, 404, 409, 502)},
+        responses={200: ConnectionOut, **refusals(400, 404, 409)},
     )
     def post(self, request):
         with _refusals_answered():

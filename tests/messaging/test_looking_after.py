@@ -423,7 +423,7 @@ def test_a_refusal_of_the_provider_says_so(client_for, tenant, owner, instance, 
 
     answer = client.post("/api/whatsapp/connect", {}, content_type="application/json")
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "provider_refused")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "provider_refused")
 
 
 def test_an_agent_may_look_and_not_connect(client_for, tenant, agent, instance, wasender):
