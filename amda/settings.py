@@ -383,6 +383,7 @@ PLATFORM_SECRETS = {
     if (known := {name: secret for name, secret in all_of_it.items() if secret})
 }
 WASENDER_API_URL = _read(env.str, "WASENDER_API_URL", "https://www.wasenderapi.com/api")
+WASENDER_API_KEY = _read(env.str, "WASENDER_API_KEY", "")
 
 # Billing: without a secret key nothing is sold and every vendor has everything
 

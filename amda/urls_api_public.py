@@ -7,5 +7,6 @@ from tenants.api.views import UnknownAddress
 
 urlpatterns = [
     path("", include("tenants.api.urls")),
+    path("admin/", include("messaging.api.staff_urls")),
     re_path("", UnknownAddress.as_view()),
 ]

@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from email.utils import parseaddr
 from typing import Any
@@ -46,14 +46,16 @@ def connect_instance(
     address: str,
     values: Mapping[str, str],
     label: str = "",
+    may_lack: Collection[str] = (),
     by: User | None = None,
 ) -> ProviderInstance:
     """A tenant's instance for this address, made or brought up to date.
 
     `values` are the adapter's fields by name; what an existing instance already has may be
-    left out. Raises `OnboardingError`, naming the field, or `LimitReached` where the tenant may
-    not have another one, and changes nothing. Never call it inside `atomic`: some providers are
-    asked first whether the secrets own the number.
+    left out, and required fields that `may_lack` names may come later. Raises `OnboardingError`,
+    naming the field, or `LimitReached` where the tenant may not have another one, and changes
+    nothing. Never call it inside `atomic`: some providers are asked first whether the secrets own
+    the number.
     """
     adapter = _adapter(provider_slug)
     address = _checked_address(adapter, address, values)
@@ -67,7 +69,7 @@ def connect_instance(
         if instance.pk is None:
             mine = ProviderInstance.objects.of(tenant)
             limits.require_room(tenant.number, limits.Kind.INSTANCES, mine.count)
-        _fill(instance, adapter, given)
+        _fill(instance, adapter, given, may_lack)
         instance.label = label[:100] or instance.label
         instance.look_again_at = timezone.now()
         if proof:
@@ -79,6 +81,18 @@ def connect_instance(
             templates.order(instance)
     directory.forget()
     return instance
+
+
+def require_possible(
+    provider_slug: str, *, address: str, values: Mapping[str, str], may_lack: Collection[str] = ()
+) -> str:
+    """The address as it is stored, or the `OnboardingError` that connecting a new instance would
+    raise for what was written; changes nothing and asks nobody."""
+    adapter = _adapter(provider_slug)
+    address = _checked_address(adapter, address, values)
+    given = {name: _checked_value(adapter, name, value) for name, value in values.items()}
+    _fill(ProviderInstance(provider=adapter.slug, address=address), adapter, given, may_lack)
+    return address
 
 
 def webhook_url(instance: ProviderInstance) -> str:
@@ -294,7 +308,12 @@ def _instance_at(tenant: Tenant, adapter: Provider, address: str) -> ProviderIns
     return known.order_by("pk").first() or new
 
 
-def _fill(instance: ProviderInstance, adapter: Provider, given: Mapping[str, str]) -> None:
+def _fill(
+    instance: ProviderInstance,
+    adapter: Provider,
+    given: Mapping[str, str],
+    may_lack: Collection[str] = (),
+) -> None:
     """Merge what is given with what the instance has, and with the defaults."""
     had = {**instance.settings, **instance.secrets}
     defaults = {field.name: field.default for field in adapter.fields if field.default}
@@ -302,7 +321,7 @@ def _fill(instance: ProviderInstance, adapter: Provider, given: Mapping[str, str
     platforms = settings.PLATFORM_SECRETS.get(adapter.slug, {})
     for field in adapter.fields:
         needed = field.required or (field.or_platforms and field.name not in platforms)
-        if needed and field.name not in values:
+        if needed and field.name not in {*values, *may_lack}:
             raise OnboardingError(field.name, _("This is required."))
     for name, complaint in adapter.complaints(values).items():
         raise OnboardingError(name, str(complaint))

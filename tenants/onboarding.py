@@ -44,8 +44,6 @@ class NotFullyDeleted(Exception):
 class _Facts:
     slug: str
     name: str
-    owner_email: str
-    owner_password: str
     country: str
     time_zone: str
     language: str
@@ -66,27 +64,46 @@ def create_tenant(
 
     Never call it inside `atomic`: the owner is made in the new schema.
     """
-    facts = _checked(
-        _Facts(
-            slug=slug.strip(),
-            name=name.strip(),
-            owner_email=owner_email.strip().lower(),
-            owner_password=owner_password,
-            country=country.strip().upper() or settings.DEFAULT_COUNTRY,
-            time_zone=time_zone.strip() or settings.DEFAULT_TIME_ZONE,
-            language=language.strip().lower() or settings.LANGUAGE_CODE,
-        )
-    )
+    facts = _checked(slug, name, country, time_zone, language)
+    owner_email = owner_email.strip().lower()
+    _check_owner(owner_email, owner_password)
     with context.entered_public():
-        tenant = _make(facts, by)
+        tenant = _make(facts, by, owner_email)
     try:
         with context.entered(tenant):
-            User.objects.create_user(facts.owner_email, facts.owner_password, role=Role.OWNER)
+            User.objects.create_user(owner_email, owner_password, role=Role.OWNER)
     except BaseException:
         delete_tenant(tenant)
         raise
     directory.changed()
     return tenant
+
+
+def create_tenant_to_join(
+    slug: str,
+    *,
+    name: str,
+    country: str = "",
+    time_zone: str = "",
+    language: str = "",
+    by: User | None = None,
+) -> Tenant:
+    """A new tenant that nobody is in yet: invite its owner. Refusals as with `create_tenant`."""
+    facts = _checked(slug, name, country, time_zone, language)
+    with context.entered_public():
+        tenant = _make(facts, by)
+    directory.changed()
+    return tenant
+
+
+def require_possible(
+    slug: str, *, name: str, country: str = "", time_zone: str = "", language: str = ""
+) -> None:
+    """`OnboardingError` where a tenant like this could not be made now; makes nothing."""
+    facts = _checked(slug, name, country, time_zone, language)
+    with context.entered_public():
+        _require_free_slug(facts.slug)
+        _free_host_label(facts.slug)
 
 
 def delete_tenant(tenant: Tenant, *, by: User | None = None) -> None:
@@ -135,7 +152,14 @@ def home_url(tenant: Tenant) -> str:
     return f"{settings.PUBLIC_SCHEME}://{host}"
 
 
-def _checked(facts: _Facts) -> _Facts:
+def _checked(slug: str, name: str, country: str, time_zone: str, language: str) -> _Facts:
+    facts = _Facts(
+        slug=slug.strip(),
+        name=name.strip(),
+        country=country.strip().upper() or settings.DEFAULT_COUNTRY,
+        time_zone=time_zone.strip() or settings.DEFAULT_TIME_ZONE,
+        language=language.strip().lower() or settings.LANGUAGE_CODE,
+    )
     if not SLUG.match(facts.slug):
         raise OnboardingError(
             "slug",
@@ -149,24 +173,28 @@ def _checked(facts: _Facts) -> _Facts:
         raise OnboardingError("time_zone", _("Give a time zone such as Europe/Paris."))
     if facts.language not in dict(settings.LANGUAGES):
         raise OnboardingError("language", _("Choose one of: fr, en."))
-    _check_owner(facts)
     return facts
 
 
-def _check_owner(facts: _Facts) -> None:
+def _check_owner(email: str, password: str) -> None:
+    check_owner_email(email)
     try:
-        validate_email(facts.owner_email)
-    except ValidationError as exc:
-        raise OnboardingError("owner_email", exc.messages[0]) from exc
-    if len(facts.owner_email) > (User._meta.get_field("email").max_length or 0):
-        raise OnboardingError("owner_email", _("This address is too long."))
-    try:
-        validate_password(facts.owner_password, User(email=facts.owner_email))
+        validate_password(password, User(email=email))
     except ValidationError as exc:
         raise OnboardingError("owner_password", " ".join(exc.messages)) from exc
 
 
-def _make(facts: _Facts, by: User | None) -> Tenant:
+def check_owner_email(email: str) -> None:
+    """`OnboardingError` where nobody can sign in with this address."""
+    try:
+        validate_email(email)
+    except ValidationError as exc:
+        raise OnboardingError("owner_email", exc.messages[0]) from exc
+    if len(email) > (User._meta.get_field("email").max_length or 0):
+        raise OnboardingError("owner_email", _("This address is too long."))
+
+
+def _make(facts: _Facts, by: User | None, owner: str = "") -> Tenant:
     """The row and the schema, in one transaction."""
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -190,7 +218,7 @@ def _make(facts: _Facts, by: User | None) -> Tenant:
             by=by,
             subject=tenant,
             tenant=tenant,
-            after={"slug": facts.slug, "name": facts.name, "owner": facts.owner_email},
+            after={"slug": facts.slug, "name": facts.name, "owner": owner},
         )
     return tenant
 

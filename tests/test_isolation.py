@@ -317,6 +317,8 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         "reference": str(message.reference),
         "template": template.pk,
         "team_note": team_note.pk,
+        "slug": tenant.slug,
+        "provider": "wasender",
         "tenant": tenant.pk,
         "user": owner.pk,
         **_plant_billing(tenant, name),

@@ -427,6 +427,10 @@ class Provider:
         """What is wrong with the fields of an instance taken together: field → sentence."""
         return {}
 
+    def platform_secrets(self, via: Via) -> Mapping[str, str]:
+        """What the platform itself has for this instance's server, by the names of our fields."""
+        return {}
+
     def hourly_limit(self, via: Via) -> int | None:
         """How many messages an instance may send in an hour, where people said so."""
         return None

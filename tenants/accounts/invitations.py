@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from tenants import audit, context
-from tenants.accounts.models import Invitation, User
+from tenants.accounts.models import Invitation, Role, User
 from tenants.accounts.team import NotAllowed, roles_for
 
 SALT = "tenants.accounts.invitation"
@@ -39,6 +39,22 @@ def invite(email: str, role: str, *, by: User) -> Invitation:
             _record("invitation.sent", invitation, by)
     except IntegrityError as exc:
         raise NotAllowed(_("This address is invited already: send the invitation again.")) from exc
+    return invitation
+
+
+def invite_owner(email: str) -> Invitation:
+    """An open invitation as owner, given by the platform; one that is open already gets a new
+    link. `NotAllowed` where the address is in the team."""
+    if User.objects.filter(email__iexact=email).exists():
+        raise NotAllowed(_("This address is in the team already."))
+    with transaction.atomic():
+        known = open_invitations().select_for_update().filter(email__iexact=email).first()
+        invitation = known or Invitation(email=email)
+        invitation.role = Role.OWNER
+        for name, value in _fresh_link().items():
+            setattr(invitation, name, value)
+        invitation.save()
+        _record("invitation.sent", invitation, None)
     return invitation
 
 
@@ -115,7 +131,7 @@ def _to_change(pk: int, by: User) -> Invitation:
     return invitation
 
 
-def _record(act: str, invitation: Invitation, by: User) -> None:
+def _record(act: str, invitation: Invitation, by: User | None) -> None:
     audit.record(act, by=by, subject=invitation, after={"role": invitation.role})
 
 

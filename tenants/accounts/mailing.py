@@ -3,12 +3,16 @@
 import logging
 from smtplib import SMTPException
 
+from django.conf import settings
 from django.core.mail import send_mail
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import translation
 
 from tenants.accounts import invitations, new_email
 from tenants.accounts.models import Invitation, User
+from tenants.models import Tenant
+from tenants.onboarding import home_url
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +22,14 @@ def send_invitation(request, invitation: Invitation) -> bool:
     link = _link(request, "join", invitations.key_of(invitation))
     facts = {"link": link, "invitation": invitation, "tenant": request.tenant}
     return _send("accounts/email/invitation", invitation.email, facts)
+
+
+def send_owner_invitation(tenant: Tenant, invitation: Invitation) -> bool:
+    """Send a new vendor's owner the link to join, in the vendor's language."""
+    path = reverse("join", args=[invitations.key_of(invitation)], urlconf=settings.ROOT_URLCONF)
+    facts = {"link": home_url(tenant) + path, "invitation": invitation, "tenant": tenant}
+    with translation.override(tenant.language):
+        return _send("accounts/email/invitation", invitation.email, facts)
 
 
 def send_new_email(request, email: str) -> bool:

@@ -31,7 +31,7 @@ from messaging.providers.base import (
 )
 from messaging.providers.signatures import hmac_sha256_hex, same
 
-from . import files, parsing, sending, sessions
+from . import calls, files, parsing, sending, sessions
 
 # The first is documented; the second is what the systems this one replaces were given.
 _SIGNATURE_HEADERS = ("x-webhook-signature", "x-wasender-signature")
@@ -81,6 +81,12 @@ class Wasender(Provider):
     )
 
     waits_for_person = frozenset({"need_scan", "qr", "logged_out", "loggedout"})
+
+    def platform_secrets(self, via: Via) -> Mapping[str, str]:
+        """The account's token, for its own server only: tenants choose other ones."""
+        at_home = calls.address(via) == settings.WASENDER_API_URL.rstrip("/")
+        token = settings.WASENDER_API_KEY
+        return {"personal_token": token} if token and at_home else {}
 
     def route(self, hook: Hook) -> list[InstanceRef]:
         """The vendor of the URL alone: the `sessionId` in a body is the session's API key."""

@@ -1,0 +1,1 @@
+"""Bringing vendors over from the systems that AMDA replaces."""

@@ -1,0 +1,96 @@
+"""Wasender's servers as far as an account's sessions go, as strict as its documentation.
+
+`POST /_set` with `sessions` plants them by id; `keeps_webhooks` false makes every change of a
+webhook answered with a yes and forgotten.
+"""
+
+import re
+from typing import Any
+
+from tests.fakes.serving import Limits, Refused, Request, serve
+
+ACCOUNT_TOKEN = "pat-of-the-account"
+_PATH = re.compile(r"/api/whatsapp-sessions/([\w-]+)(?:/(\w[\w-]*))?\Z")
+_MAY_CHANGE = {
+    "name",
+    "phone_number",
+    "account_protection",
+    "log_messages",
+    "webhook_url",
+    "webhook_enabled",
+    "webhook_events",
+}
+
+
+class State:
+    """The account: its sessions by id, each as the API shows it."""
+
+    def __init__(self) -> None:
+        self.limits = Limits({})
+        self.sessions: dict[str, dict[str, Any]] = {}
+        self.keeps_webhooks = True
+
+
+STATE = State()
+
+
+def answer(request: Request) -> Any:
+    """The answer to one request, or `Refused`."""
+    if (request.method, request.path) == ("GET", "/api/status"):
+        return {"status": _session_of_key(request)["status"].lower()}
+    _require_account(request)
+    found = _PATH.match(request.path)
+    if found is None:
+        raise Refused(404, {"success": False, "message": "Not found"})
+    session = STATE.sessions.get(found[1])
+    if session is None:
+        raise Refused(404, {"success": False, "message": "Session not found"})
+    if found[2] is None and request.method == "GET":
+        return {"success": True, "data": session}
+    if found[2] is None and request.method == "PUT":
+        return {"success": True, "data": _changed(session, request.json())}
+    if (request.method, found[2]) == ("POST", "connect"):
+        session["status"] = "NEED_SCAN"
+        return {"success": True, "data": {"status": "NEED_SCAN", "qrCode": "2@a-code"}}
+    raise Refused(405, {"success": False, "message": "Method not allowed"})
+
+
+def _require_account(request: Request) -> None:
+    if request.headers.get("authorization") != f"Bearer {ACCOUNT_TOKEN}":
+        raise Refused(401, {"success": False, "message": "Unauthenticated."})
+
+
+def _session_of_key(request: Request) -> dict[str, Any]:
+    for session in STATE.sessions.values():
+        if request.headers.get("authorization") == f"Bearer {session['api_key']}":
+            return session
+    raise Refused(401, {"success": False, "message": "Invalid API key"})
+
+
+def _changed(session: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    unknown = change.keys() - _MAY_CHANGE
+    if unknown:
+        raise Refused(422, {"success": False, "message": f"Unknown: {sorted(unknown)}"})
+    if STATE.keeps_webhooks:
+        session.update(change)
+    return {**session, **change}
+
+
+def session(number: int, **facts: Any) -> dict[str, Any]:
+    """A session as the API shows it."""
+    return {
+        "id": f"instance_{number}",
+        "name": f"Shop {number}",
+        "phone_number": f"+2217099{number:05d}",
+        "status": "CONNECTED",
+        "api_key": f"key-at-wasender-{number}",
+        "webhook_secret": f"secret-at-wasender-{number}",
+        "webhook_url": None,
+        "webhook_enabled": False,
+        "webhook_events": [],
+        **facts,
+    }
+
+
+if __name__ == "__main__":
+    serve(STATE, answer)
