@@ -221,3 +221,14 @@ class TagsForm(_Form):
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.fields["tags"].queryset = Tag.objects.all()
+
+
+class StandInForm(_Form):
+    """Which number sends while another one is away; empty for none."""
+
+    stand_in = forms.TypedChoiceField(coerce=int, empty_value=None, required=False)
+
+    def __init__(self, *args, others=(), **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [("", ""), *((each.pk, str(each)) for each in others)]
+        self.fields["stand_in"].choices = choices
