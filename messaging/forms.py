@@ -211,3 +211,14 @@ class MergeForm(LinkForm):
     def problem(self) -> str:
         """What is wrong with what was asked for; nothing while nothing was."""
         return self.first_error() if self.data.get("other") and self.errors else ""
+
+
+class StandInForm(_Form):
+    """Which number sends while another one is away; empty for none."""
+
+    stand_in = forms.TypedChoiceField(coerce=int, empty_value=None, required=False)
+
+    def __init__(self, *args, others=(), **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [("", ""), *((each.pk, str(each)) for each in others)]
+        self.fields["stand_in"].choices = choices

@@ -29,15 +29,18 @@ def meant_by(event: events.StatusChanged | events.Received, instance_id: int) ->
     return None
 
 
-def shown_by(event: events.Received, conversation: Conversation, at: datetime) -> Message | None:
+def shown_by(
+    event: events.Received, conversation: Conversation, instance_id: int, at: datetime
+) -> Message | None:
     """The message of ours that an echo shows: the one it means, else the oldest of the same words
     and time that has no id yet."""
-    known = meant_by(event, conversation.instance_id)
+    known = meant_by(event, instance_id)
     if known is not None:
         return known
     return (
         Message.objects.filter(
             conversation=conversation,
+            instance_id=instance_id,
             direction=Direction.OUT,
             external_id="",
             text=event.text,

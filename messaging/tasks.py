@@ -12,6 +12,7 @@ from messaging import (
     delivering,
     erasing,
     inbox,
+    looking_after,
     media,
     reconciling,
     templates,
@@ -82,6 +83,16 @@ def take_out(tenant: int, instance: int, messages: list[str]) -> None:
         for external_id in messages:
             with transaction.atomic():
                 erasing.take_out(tenant, instance, external_id)
+
+
+def look_after(tenant: int, instance: int) -> None:
+    """Ask how an instance is; connect it again where it went away."""
+    try:
+        found = directory.tenant_numbered(tenant)
+    except Tenant.DoesNotExist:
+        return
+    with context.entered(found):
+        looking_after.look_after(instance)
 
 
 def synchronise_templates(tenant: int, instance: int) -> None:
