@@ -239,6 +239,7 @@ ACCOUNT_RATE_LIMITS = {
     "login": "30/m/ip",
     "login_failed": _read(env.str, "LOGIN_FAILED_LIMIT", "10/m/ip,5/5m/key"),
     "reset_password": "20/m/ip,5/m/key",
+    "join": "30/m/ip",
 }
 MFA_ADAPTER = "tenants.accounts.second_step.SecondStepAdapter"
 MFA_FORMS = {
@@ -384,6 +385,11 @@ PLATFORM_SECRETS = {
 }
 WASENDER_API_URL = _read(env.str, "WASENDER_API_URL", "https://www.wasenderapi.com/api")
 WASENDER_API_KEY = _read(env.str, "WASENDER_API_KEY", "")
+
+# Operating
+
+# The script that makes backups touches it; migrating in production wants it recent.
+BACKUP_STAMP = Path(_read(env.str, "BACKUP_STAMP", str(DATA_DIR / "backup.stamp")))
 
 # Billing: without a secret key nothing is sold and every vendor has everything
 

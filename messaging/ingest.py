@@ -25,14 +25,16 @@ from messaging import (
     optouts,
     previews,
     realtime,
-    reconciling,
     signals,
+    standing_in,
+    states,
     statuses,
     templates,
     windows,
 )
 from messaging.models import Conversation, Lead, Message, MessageEvent
 from messaging.providers import get as provider_of
+from messaging.providers.base import InstanceState
 from tenants.models import ProviderInstance, Tenant, WebhookDelivery
 
 logger = logging.getLogger(__name__)
@@ -52,6 +54,7 @@ class Batch:
         self._named: defaultdict[int, set[str]] = defaultdict(set)
         self._changed: set[tuple[str, int, int]] = set()
         self._received: list[int] = []
+        self._homes: dict[int, list[int]] = {}
         self._instances: dict[int | None, ProviderInstance | None] = {}
 
     def apply(self, told: Iterable[events.Event], delivery: WebhookDelivery) -> None:
@@ -118,11 +121,11 @@ class Batch:
         peer = _peer(event)
         conversation = self._conversation(event, instance, peer)
         if event.from_us:
-            own = _own_message(event, conversation, at)
+            own = _own_message(event, conversation, instance, at)
             if own is not None:
                 self._adopt_echo(own, event, fact)
                 return
-        message, is_new = _insert_message(event, conversation, peer, at, heard_at)
+        message, is_new = _insert_message(event, conversation, instance, peer, at, heard_at)
         facts.belongs_to(fact, message)
         if not is_new:
             return
@@ -145,7 +148,16 @@ class Batch:
         )
         name = "" if event.from_us or event.group else event.person.name
         lead = self._lead(addresses, name, is_known=bool(event.group))
+        if not event.group:
+            stood_in_for = standing_in.joined(lead, instance, self._homes_of(instance))
+            if stood_in_for is not None:
+                return stood_in_for
         return _find_or_open(lead, instance, peer, bool(event.group))
+
+    def _homes_of(self, instance: ProviderInstance) -> list[int]:
+        if instance.pk not in self._homes:
+            self._homes[instance.pk] = standing_in.homes_of(instance)
+        return self._homes[instance.pk]
 
     def _lead(
         self, addresses: list[addressing.Address], name: str, *, is_known: bool = False
@@ -198,20 +210,9 @@ class Batch:
         self._changed.add(("conversation", conversation.pk, 0))
 
     def _change_instance(self, event: events.InstanceChanged, instance, at: datetime) -> None:
-        if instance.state_changed_at and at < instance.state_changed_at:
+        if at < max(instance.state_changed_at or at, instance.known_at or at):
             return
-        if _is_back(instance, event):
-            reconciling.order_after_absence(instance, instance.state_changed_at or at, at)
-        instance.state = event.state.value
-        instance.state_reason = event.reason[:200]
-        instance.state_changed_at = at
-        ProviderInstance.objects.of(self.tenant).filter(pk=instance.pk).update(
-            state=instance.state,
-            state_reason=instance.state_reason,
-            state_changed_at=at,
-        )
-        self._changed.add(("instance", 0, instance.pk))
-        signals.instance_moved(instance.pk)
+        states.enter(instance, InstanceState(event.state, event.reason), at=at)
 
     def _change_consent(self, event: events.ConsentChanged, at: datetime) -> None:
         source = optouts.Source.PROVIDER if event.by_provider else optouts.Source.MESSAGE
@@ -241,11 +242,6 @@ class Batch:
 
     def _note(self, message: Message) -> None:
         self._changed.add(("message", message.conversation_id, message.pk))
-
-
-def _is_back(instance: ProviderInstance, event: events.InstanceChanged) -> bool:
-    connected = ProviderInstance.State.CONNECTED
-    return event.state.value == connected and instance.state != connected
 
 
 def _learn_ids(message: Message, event: events.StatusChanged | events.Received) -> bool:
@@ -302,18 +298,24 @@ def _peer(event: events.Received) -> str:
 
 
 def _insert_message(
-    event: events.Received, conversation: Conversation, peer: str, at: datetime, heard_at: datetime
+    event: events.Received,
+    conversation: Conversation,
+    instance: ProviderInstance,
+    peer: str,
+    at: datetime,
+    heard_at: datetime,
 ) -> tuple[Message, bool]:
     outgoing = event.from_us
     return Message.objects.get_or_create(
-        instance_id=conversation.instance_id,
+        instance_id=instance.pk,
         external_id=event.external_id[:200],
         defaults={
             "conversation": conversation,
             "lead_id": conversation.lead_id,
             "peer": peer,
-            "provider": conversation.provider,
+            "provider": instance.provider,
             "medium": conversation.medium,
+            "parts": standing_in.named(instance, conversation),
             "direction": Direction.OUT if outgoing else Direction.IN,
             "origin": Message.Origin.PHONE if outgoing else Message.Origin.CONTACT,
             "kind": event.kind.value,
@@ -329,16 +331,17 @@ def _insert_message(
 
 
 def _own_message(
-    event: events.Received, conversation: Conversation, at: datetime
+    event: events.Received, conversation: Conversation, instance: ProviderInstance, at: datetime
 ) -> Message | None:
     """The message of ours that an echo shows: by id, by number, by our reference, else the
     oldest of the same words and time that has no id yet."""
-    known = _outgoing(conversation.instance_id, event)
+    known = _outgoing(instance.pk, event)
     if known is not None:
         return known
     return (
         Message.objects.filter(
             conversation=conversation,
+            instance_id=instance.pk,
             direction=Direction.OUT,
             external_id="",
             text=event.text,
@@ -379,8 +382,16 @@ def _count_in(conversation: Conversation, message: Message) -> None:
             "unread_count": F("unread_count") + 1,
             "state": Conversation.State.OPEN,
             "closed_at": None,
-        } | windows.opened_by(conversation, message.sent_at)
+        } | _opened_by(conversation, message)
     Conversation.objects.filter(pk=conversation.pk).update(**facts) if facts else None
+
+
+def _opened_by(conversation: Conversation, message: Message) -> dict:
+    opened = windows.opened_by(conversation, message.sent_at)
+    if message.instance_id != conversation.instance_id:
+        # Who wrote to the number that stands in did not open this one's window.
+        opened.pop("window_ends_at", None)
+    return opened
 
 
 def _is_last(conversation: Conversation, message: Message) -> bool:
