@@ -46,6 +46,8 @@ def on_app_ready(app: Any) -> None:
     gaps = app.task(name="amda.look_for_gaps", queue="default", queueing_lock="look_for_gaps")
     app.periodic(cron="*/15 * * * *")(gaps(tasks.look_for_gaps))
     app.periodic(cron="17 * * * *")(forget_old(tasks.forget_old))
+    retention = app.task(name="amda.apply_retention", queue="default", queueing_lock="retention")
+    app.periodic(cron="37 * * * *")(retention(tasks.apply_retention))
     app.task(name="amda.apply_billing", queue="default", retry=again)(billing_tasks.apply_billing)
     app.task(name="amda.tell_billing", queue="default", retry=patiently)(billing_tasks.tell_billing)
     app.task(name="amda.tell_usage", queue="default", retry=patiently)(billing_tasks.tell_usage)
