@@ -2,7 +2,7 @@
 
 from typing import Any
 
-QUEUES = {"inbox": 3, "outbox": 3, "history": 2, "media": 1, "default": 2}
+QUEUES = {"inbox": 3, "outbox": 3, "history": 2, "media": 1, "instances": 6, "default": 2}
 """Each queue and how many of its jobs one worker runs at once, so that none starves another."""
 
 
@@ -21,6 +21,7 @@ def on_app_ready(app: Any) -> None:
     app.task(name="amda.drain_outbox", queue="outbox", retry=again)(tasks.drain_outbox)
     app.task(name="amda.keep_history", queue="history", retry=again)(tasks.keep_history)
     app.task(name="amda.fetch_media", queue="media", retry=again)(tasks.fetch_media)
+    app.task(name="amda.look_after", queue="instances")(tasks.look_after)
     app.task(name="amda.reconcile", queue="default", retry=patiently)(tasks.reconcile)
     app.task(name="amda.discard_files", queue="media", retry=patiently)(tasks.discard_files)
     app.task(name="amda.synchronise_templates", queue="default", retry=patiently)(
@@ -45,6 +46,8 @@ def on_app_ready(app: Any) -> None:
     gaps = app.task(name="amda.look_for_gaps", queue="default", queueing_lock="look_for_gaps")
     app.periodic(cron="*/15 * * * *")(gaps(tasks.look_for_gaps))
     app.periodic(cron="17 * * * *")(forget_old(tasks.forget_old))
+    retention = app.task(name="amda.apply_retention", queue="default", queueing_lock="retention")
+    app.periodic(cron="37 * * * *")(retention(tasks.apply_retention))
     app.task(name="amda.apply_billing", queue="default", retry=again)(billing_tasks.apply_billing)
     app.task(name="amda.tell_billing", queue="default", retry=patiently)(billing_tasks.tell_billing)
     app.task(name="amda.tell_usage", queue="default", retry=patiently)(billing_tasks.tell_usage)

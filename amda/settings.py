@@ -239,6 +239,7 @@ ACCOUNT_RATE_LIMITS = {
     "login": "30/m/ip",
     "login_failed": _read(env.str, "LOGIN_FAILED_LIMIT", "10/m/ip,5/5m/key"),
     "reset_password": "20/m/ip,5/m/key",
+    "join": "30/m/ip",
 }
 MFA_ADAPTER = "tenants.accounts.second_step.SecondStepAdapter"
 MFA_FORMS = {

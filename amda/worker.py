@@ -18,7 +18,7 @@ from procrastinate.worker import Worker
 
 from amda import database
 from amda.jobs import QUEUES
-from messaging import inbox
+from messaging import inbox, looking_after
 from tenants.context import connection
 
 logger = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ async def _work_while_database_answers() -> None:
                 *(worker.run for worker in workers),
                 _watch_database,
                 _every(SWEEP_SECONDS, lambda: asyncio.to_thread(_in_public, inbox.sweep)),
+                _look_after_instances,
                 _every(CLEAN_SECONDS, lambda: _free_jobs_of_dead_workers(app)),
             )
 
@@ -122,6 +123,12 @@ def _every(seconds: float, action: Callable[[], Awaitable[Any]]) -> Callable[[],
             await asyncio.sleep(seconds)
 
     return repeat
+
+
+async def _look_after_instances() -> None:
+    """After a start each instance has its turn; then each whose time has come."""
+    await asyncio.to_thread(_in_public, looking_after.begin)
+    await _every(SWEEP_SECONDS, lambda: asyncio.to_thread(_in_public, looking_after.order_due))()
 
 
 async def _watch_database() -> None:

@@ -1,6 +1,7 @@
 """An instance as its adapter sees it, and the addresses its provider posts to."""
 
 from django.conf import settings
+from django.db import connection
 
 from amda import http
 from messaging.providers import get as provider_of
@@ -20,6 +21,12 @@ def open_via(instance: ProviderInstance) -> Via:
         webhooks=webhooks(instance.tenant, provider_of(instance.provider)),
         dial=http.dial,
     )
+
+
+def let_go_of_the_connection() -> None:
+    """A provider may take its time; the database connection is not kept waiting with it."""
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 def webhooks(tenant: Tenant, provider: Provider) -> dict[str, str]:

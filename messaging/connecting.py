@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from amda import http
-from messaging import calling, delivering, providers, realtime, templates
+from messaging import calling, delivering, providers, realtime, states, templates
 from messaging.events import Connection
 from messaging.providers.base import (
     Blame,
@@ -71,8 +71,9 @@ def connect_instance(
             limits.require_room(tenant.number, limits.Kind.INSTANCES, mine.count)
         _fill(instance, adapter, given, may_lack)
         instance.label = label[:100] or instance.label
+        instance.look_again_at = timezone.now()
         if proof:
-            _enter(instance, proof)
+            _begin_as(instance, proof)
         _save(instance, adapter)
         _record(instance, before, by)
         directory.changed()
@@ -119,24 +120,35 @@ def probe(instance: ProviderInstance) -> ProviderInstance:
     """
     was_waiting = instance.state_reason == delivering.UNPROVEN
     adapter = _adapter(instance.provider)
+    is_told, waits_for_person = True, False
     try:
         found = _asked(instance, adapter)
     except NotOwned as error:
         found = InstanceState(Connection.DISCONNECTED, error.code)
+        waits_for_person = True
         if was_waiting:
-            instance.reference = f"unproven-{uuid.uuid4()}"
+            _give_up_reference(instance)
     except SendError as error:
-        found = _state_after(error, instance)
-    _enter(instance, found)
-    ProviderInstance.objects.of(instance.tenant).filter(pk=instance.pk).update(
-        reference=instance.reference,
-        state=instance.state,
-        state_reason=instance.state_reason,
-        state_changed_at=instance.state_changed_at,
-    )
+        found, is_told = _state_after(error, instance), False
+        # Wrong keys stay wrong until somebody gives others.
+        waits_for_person = error.blame is Blame.ACCOUNT and not error.retry and not was_waiting
+    with context.entered(instance.tenant):
+        states.enter(
+            instance,
+            found,
+            at=timezone.now(),
+            is_told=is_told,
+            waits_for_person=waits_for_person,
+        )
     if was_waiting and instance.state_reason != delivering.UNPROVEN:
         _let_live(instance)
     return instance
+
+
+def _give_up_reference(instance: ProviderInstance) -> None:
+    instance.reference = f"unproven-{uuid.uuid4()}"
+    mine = ProviderInstance.objects.of(instance.tenant).filter(pk=instance.pk)
+    mine.update(reference=instance.reference)
 
 
 def probe_waiting() -> None:
@@ -216,7 +228,7 @@ def _asked(instance: ProviderInstance, adapter: Provider) -> InstanceState:
         return adapter.check(via)
 
 
-def _enter(instance: ProviderInstance, found: InstanceState) -> None:
+def _begin_as(instance: ProviderInstance, found: InstanceState) -> None:
     if instance.state != found.state.value:
         instance.state_changed_at = timezone.now()
     instance.state = found.state.value

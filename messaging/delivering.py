@@ -11,13 +11,14 @@ from amda import crashpoints
 from messaging import (
     activities,
     addressing,
-    ingest,
     links,
     mailing,
+    matching,
     media,
     optouts,
     realtime,
     signals,
+    standing_in,
     statuses,
     tapping,
     templates,
@@ -70,6 +71,7 @@ def drain(tenant_number: int, instance_id: int) -> None:
     if instance.state_reason == UNPROVEN:
         # It is not known yet whose number this is; whoever proves it orders a drain.
         return
+    standing_in.hand_over(instance, timezone.now())
     via = open_via(instance)
     until = timezone.now() + timedelta(seconds=SLICE_SECONDS)
     pause = None
@@ -117,8 +119,7 @@ WHERE status = 'queued' AND id = (
       AND (m.not_before IS NULL OR m.not_before <= %(now)s)
       AND NOT EXISTS (
         SELECT 1 FROM messaging_message earlier
-        WHERE earlier.instance_id = %(instance)s
-          AND earlier.status IN ('queued', 'sending')
+        WHERE earlier.status IN ('queued', 'sending')
           AND earlier.conversation_id = m.conversation_id
           AND earlier.id < m.id)
     ORDER BY (m.origin NOT IN ('person', 'api')), m.id
@@ -166,7 +167,8 @@ def _outgoing(message: Message, provider: Provider) -> Outgoing:
         text=message.text,
         kind=Kind(message.kind),
         subject=message.subject,
-        reply_to=message.reply_to,
+        # Another instance does not know the ids of this one.
+        reply_to="" if standing_in.PART in message.parts else message.reply_to,
         reply_to_number=_number_of(message.reply_to, message.instance_id),
         file=_file(file, provider) if file else None,
         template=templates.as_outgoing(message.parts),
@@ -201,11 +203,8 @@ def _number_of(external_id: str, instance_id: int) -> str:
 
 def record_sent(message: Message, sent: Sent) -> None:
     """The provider took it. A status that came meanwhile already says more and stays."""
-    if sent.provider_number:
-        Message.objects.filter(pk=message.pk).update(provider_number=sent.provider_number)
-    if sent.external_id:
-        # A status may have been quicker than the answer: it waits for this id.
-        ingest.link(message, sent.external_id)
+    # A status may have been quicker than the answer: it waits for these ids.
+    matching.link(message, external_id=sent.external_id, provider_number=sent.provider_number)
     moved = Message.objects.filter(pk=message.pk, status__in=(Status.SENDING, Status.UNKNOWN))
     moved.update(status=Status.SENT)
     _tell(message)
@@ -315,7 +314,7 @@ def _link(message: Message, provider: Provider, via: Via) -> None:
         logger.info("message %s could not be looked up: %s", message.pk, error.code)
         return
     if found and found.external_id:
-        ingest.link(message, found.external_id)
+        matching.link(message, external_id=found.external_id)
 
 
 def _order_the_rest(tenant_number: int, instance_id: int, pause: Paused | None) -> None:

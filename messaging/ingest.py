@@ -7,7 +7,7 @@ whoever calls has a transaction open.
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db.models import F
 from django.utils import timezone
@@ -20,27 +20,28 @@ from messaging import (
     erasing,
     events,
     facts,
+    matching,
     media,
     merging,
     optouts,
     previews,
     realtime,
-    reconciling,
     signals,
+    standing_in,
+    states,
     statuses,
     templates,
     windows,
 )
 from messaging.models import Conversation, Lead, Message, MessageEvent
 from messaging.providers import get as provider_of
+from messaging.providers.base import InstanceState
 from tenants.models import ProviderInstance, Tenant, WebhookDelivery
 
 logger = logging.getLogger(__name__)
 
 Status = Message.Status
 Direction = Message.Direction
-# How far apart our send and the provider's echo of it may lie to be taken for one message.
-ECHO_WITHIN = timedelta(minutes=10)
 _Change = events.Edited | events.Reacted
 
 
@@ -52,6 +53,7 @@ class Batch:
         self._named: defaultdict[int, set[str]] = defaultdict(set)
         self._changed: set[tuple[str, int, int]] = set()
         self._received: list[int] = []
+        self._homes: dict[int, list[int]] = {}
         self._instances: dict[int | None, ProviderInstance | None] = {}
 
     def apply(self, told: Iterable[events.Event], delivery: WebhookDelivery) -> None:
@@ -118,11 +120,11 @@ class Batch:
         peer = _peer(event)
         conversation = self._conversation(event, instance, peer)
         if event.from_us:
-            own = _own_message(event, conversation, at)
+            own = matching.shown_by(event, conversation, instance.pk, at)
             if own is not None:
                 self._adopt_echo(own, event, fact)
                 return
-        message, is_new = _insert_message(event, conversation, peer, at, heard_at)
+        message, is_new = _insert_message(event, conversation, instance, peer, at, heard_at)
         facts.belongs_to(fact, message)
         if not is_new:
             return
@@ -145,7 +147,16 @@ class Batch:
         )
         name = "" if event.from_us or event.group else event.person.name
         lead = self._lead(addresses, name, is_known=bool(event.group))
+        if not event.group:
+            stood_in_for = standing_in.joined(lead, instance, self._homes_of(instance))
+            if stood_in_for is not None:
+                return stood_in_for
         return _find_or_open(lead, instance, peer, bool(event.group))
+
+    def _homes_of(self, instance: ProviderInstance) -> list[int]:
+        if instance.pk not in self._homes:
+            self._homes[instance.pk] = standing_in.homes_of(instance)
+        return self._homes[instance.pk]
 
     def _lead(
         self, addresses: list[addressing.Address], name: str, *, is_known: bool = False
@@ -163,19 +174,19 @@ class Batch:
     def _adopt_echo(self, message: Message, event: events.Received, fact: MessageEvent) -> None:
         """The provider shows us what we sent: now we know its id and that it left."""
         facts.belongs_to(fact, message)
-        _learn_ids(message, event)
+        matching.learn_ids(message, **_ids(event))
         statuses.raise_to(message, Status.SENT)
         changing.adopt_waiting(message)
         self._note(message)
 
     def _move_status(self, event: events.StatusChanged, fact: MessageEvent) -> None:
-        message = _outgoing(fact.instance_id, event)
+        message = matching.meant_by(event, fact.instance_id)
         if message is None:
             return
         facts.belongs_to(fact, message)
         before = message.status
         statuses.apply(message, event.status, event.error_code, event.error_detail)
-        if _learn_ids(message, event):
+        if matching.learn_ids(message, **_ids(event)):
             changing.adopt_waiting(message)
         elif message.status == before:
             return
@@ -198,20 +209,9 @@ class Batch:
         self._changed.add(("conversation", conversation.pk, 0))
 
     def _change_instance(self, event: events.InstanceChanged, instance, at: datetime) -> None:
-        if instance.state_changed_at and at < instance.state_changed_at:
+        if at < max(instance.state_changed_at or at, instance.known_at or at):
             return
-        if _is_back(instance, event):
-            reconciling.order_after_absence(instance, instance.state_changed_at or at, at)
-        instance.state = event.state.value
-        instance.state_reason = event.reason[:200]
-        instance.state_changed_at = at
-        ProviderInstance.objects.of(self.tenant).filter(pk=instance.pk).update(
-            state=instance.state,
-            state_reason=instance.state_reason,
-            state_changed_at=at,
-        )
-        self._changed.add(("instance", 0, instance.pk))
-        signals.instance_moved(instance.pk)
+        states.enter(instance, InstanceState(event.state, event.reason), at=at)
 
     def _change_consent(self, event: events.ConsentChanged, at: datetime) -> None:
         source = optouts.Source.PROVIDER if event.by_provider else optouts.Source.MESSAGE
@@ -243,31 +243,8 @@ class Batch:
         self._changed.add(("message", message.conversation_id, message.pk))
 
 
-def _is_back(instance: ProviderInstance, event: events.InstanceChanged) -> bool:
-    connected = ProviderInstance.State.CONNECTED
-    return event.state.value == connected and instance.state != connected
-
-
-def _learn_ids(message: Message, event: events.StatusChanged | events.Received) -> bool:
-    """Keep the provider's ids of a message that was known by our own only; whether there were."""
-    told = {"external_id": event.external_id, "provider_number": event.provider_number}
-    new = {name: value for name, value in told.items() if value and not getattr(message, name)}
-    for name, value in new.items():
-        setattr(message, name, value)
-    if new:
-        message.save(update_fields=list(new))
-    return bool(new)
-
-
-def link(message: Message, external_id: str) -> None:
-    """Give a sent message the provider's id for it, and the statuses that waited for it."""
-    linked = Message.objects.filter(pk=message.pk, external_id="").update(external_id=external_id)
-    if not linked:
-        return
-    message.refresh_from_db()
-    changing.adopt_waiting(message)
-    activities.order([message.pk])
-    realtime.publish("message", conversation=message.conversation_id, message=message.pk)
+def _ids(event: events.Received | events.StatusChanged) -> dict[str, str]:
+    return {"external_id": event.external_id, "provider_number": event.provider_number}
 
 
 def _find_or_open(
@@ -302,18 +279,24 @@ def _peer(event: events.Received) -> str:
 
 
 def _insert_message(
-    event: events.Received, conversation: Conversation, peer: str, at: datetime, heard_at: datetime
+    event: events.Received,
+    conversation: Conversation,
+    instance: ProviderInstance,
+    peer: str,
+    at: datetime,
+    heard_at: datetime,
 ) -> tuple[Message, bool]:
     outgoing = event.from_us
     return Message.objects.get_or_create(
-        instance_id=conversation.instance_id,
+        instance_id=instance.pk,
         external_id=event.external_id[:200],
         defaults={
             "conversation": conversation,
             "lead_id": conversation.lead_id,
             "peer": peer,
-            "provider": conversation.provider,
+            "provider": instance.provider,
             "medium": conversation.medium,
+            "parts": standing_in.named(instance, conversation),
             "direction": Direction.OUT if outgoing else Direction.IN,
             "origin": Message.Origin.PHONE if outgoing else Message.Origin.CONTACT,
             "kind": event.kind.value,
@@ -326,43 +309,6 @@ def _insert_message(
             "received_at": heard_at,
         },
     )
-
-
-def _own_message(
-    event: events.Received, conversation: Conversation, at: datetime
-) -> Message | None:
-    """The message of ours that an echo shows: by id, by number, by our reference, else the
-    oldest of the same words and time that has no id yet."""
-    known = _outgoing(conversation.instance_id, event)
-    if known is not None:
-        return known
-    return (
-        Message.objects.filter(
-            conversation=conversation,
-            direction=Direction.OUT,
-            external_id="",
-            text=event.text,
-            status__in=(Status.SENDING, Status.UNKNOWN, Status.SENT),
-            sent_at__range=(at - ECHO_WITHIN, at + ECHO_WITHIN),
-        )
-        .order_by("id")
-        .first()
-    )
-
-
-def _outgoing(instance_id: int, event: events.StatusChanged | events.Received) -> Message | None:
-    ways = (
-        ("external_id", event.external_id),
-        ("provider_number", event.provider_number),
-        ("reference", event.echo if _is_uuid(event.echo) else ""),
-    )
-    for name, value in ways:
-        if value:
-            mine = Message.objects.filter(instance_id=instance_id, direction=Direction.OUT)
-            found = mine.filter(**{name: value}).first()
-            if found is not None:
-                return found
-    return None
 
 
 def _message(instance_id: int, external_id: str) -> Message | None:
@@ -379,8 +325,16 @@ def _count_in(conversation: Conversation, message: Message) -> None:
             "unread_count": F("unread_count") + 1,
             "state": Conversation.State.OPEN,
             "closed_at": None,
-        } | windows.opened_by(conversation, message.sent_at)
+        } | _opened_by(conversation, message)
     Conversation.objects.filter(pk=conversation.pk).update(**facts) if facts else None
+
+
+def _opened_by(conversation: Conversation, message: Message) -> dict:
+    opened = windows.opened_by(conversation, message.sent_at)
+    if message.instance_id != conversation.instance_id:
+        # Who wrote to the number that stands in did not open this one's window.
+        opened.pop("window_ends_at", None)
+    return opened
 
 
 def _is_last(conversation: Conversation, message: Message) -> bool:
@@ -390,7 +344,3 @@ def _is_last(conversation: Conversation, message: Message) -> bool:
         .get()
     )
     return last[0] is None or (message.sent_at, message.pk) >= last
-
-
-def _is_uuid(text: str) -> bool:
-    return len(text) == 36 and text.count("-") == 4

@@ -24,6 +24,7 @@ from messaging import (
     queries,
     realtime,
     sniffing,
+    standing_in,
     statuses,
     tapping,
     templates,
@@ -227,9 +228,10 @@ def retry(message: Message) -> Message:
     limits.require_may_send(current_number())
     _require_consent(message.conversation)
     if "template" not in message.parts:
-        instance = _instance(message.instance_id)
+        instance = _instance(message.conversation.instance_id)
         _require_window(message.conversation, instance, timezone.now())
     with transaction.atomic():
+        standing_in.give_back(message)
         moved = Message.objects.filter(pk=message.pk, status=Message.Status.FAILED).update(
             status=Message.Status.QUEUED,
             attempts=0,
@@ -324,7 +326,7 @@ def _known(reference: uuid.UUID | None) -> Message | None:
 def _require_window(conversation: Conversation, instance: ProviderInstance, now: datetime) -> None:
     """Outside WhatsApp's 24 hours only a template reaches the contact: say which there are."""
     window = windows.of(conversation, now)
-    if window is None or window.is_open:
+    if window is None or window.is_open or standing_in.of(conversation, now):
         return
     names = list(templates.sendable(instance).values("name", "language")[:MOST_TEMPLATES_NAMED])
     raise Refused(

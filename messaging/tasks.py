@@ -3,7 +3,7 @@
 import logging
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from messaging import (
@@ -12,12 +12,14 @@ from messaging import (
     delivering,
     erasing,
     inbox,
+    looking_after,
     media,
     reconciling,
+    retention,
     templates,
 )
 from messaging.providers.base import SendError
-from tenants import context, directory, orders
+from tenants import audit, context, directory, orders
 from tenants.accounts.models import RememberedWrite
 from tenants.models import ProviderInstance, Tenant
 
@@ -84,6 +86,16 @@ def take_out(tenant: int, instance: int, messages: list[str]) -> None:
                 erasing.take_out(tenant, instance, external_id)
 
 
+def look_after(tenant: int, instance: int) -> None:
+    """Ask how an instance is; connect it again where it went away."""
+    try:
+        found = directory.tenant_numbered(tenant)
+    except Tenant.DoesNotExist:
+        return
+    with context.entered(found):
+        looking_after.look_after(instance)
+
+
 def synchronise_templates(tenant: int, instance: int) -> None:
     """Read an account's templates from its provider."""
     found = ProviderInstance.objects.across_tenants().filter(pk=instance, tenant=tenant).first()
@@ -126,6 +138,16 @@ def reconcile(tenant: int, instance: int, minutes: int | None = None) -> None:
             if error.retry or error.unknown:
                 raise
             logger.warning("instance %s: its journal cannot be read: %s", instance, error.code)
+
+
+def apply_retention(timestamp: int) -> None:
+    """Remove what is older than its tenant keeps it; one tenant's trouble is not the others'."""
+    for tenant in list(Tenant.objects.exclude(retention_days=None).order_by("number")):
+        try:
+            with context.entered(tenant), audit.coming_from("retention"):
+                retention.apply(tenant.retention_days, now=timezone.now())
+        except DatabaseError:
+            logger.exception("tenant %s: its old messages were not removed", tenant.number)
 
 
 def forget_old(timestamp: int) -> None:

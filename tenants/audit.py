@@ -33,6 +33,8 @@ SECRET = re.compile(
 ACTS: dict[str, Any] = {
     "instance.connected": _("Number connected"),
     "instance.changed": _("Number changed"),
+    "instance.linked": _("Number's connection started"),
+    "instance.let_go": _("Number disconnected"),
     "invitation.accepted": _("Invitation accepted"),
     "invitation.renewed": _("Invitation sent again"),
     "invitation.revoked": _("Invitation taken back"),

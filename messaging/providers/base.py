@@ -393,6 +393,10 @@ class Provider:
     """The field whose value is the instance's address where no other is given."""
     account_field: ClassVar[str] = ""
     """The setting that several instances may share and by which a post may name them all."""
+    minutes_between_looks: ClassVar[int] = 5
+    """How often a silent instance is asked whether it is still connected."""
+    waits_for_person: ClassVar[frozenset[str]] = frozenset()
+    """The reasons for which an instance is away until a person links the phone again."""
     must_prove: ClassVar[bool] = False
     """Whether an instance is live only after `check` showed that its secrets own its reference."""
     longest_text: ClassVar[int] = 20_000

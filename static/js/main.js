@@ -56,13 +56,20 @@ setTimeout(() => document.getElementById("live-state").setAttribute("data-shown"
 
 function changed(event) {
   if (event.kind === "alerts") return alerts.heard(event);
+  if (event.kind === "instance") showNumbersAnew();
   if (event.kind === "answering" && !inbox.isHere()) return;
   if (inbox.isHere()) replyWindow.changed(event);
   if (inbox.isHere() && event.conversation) inbox.changed(event);
   else if (event.kind !== "mention" || String(event.user) === document.body.dataset.me) fetchPiece("/unread/");
 }
 
+// The page of the numbers hears this and asks for them again.
+function showNumbersAnew() {
+  document.body.dispatchEvent(new Event("instances"));
+}
+
 function refreshAll() {
+  showNumbersAnew();
   alerts.refresh();
   if (!inbox.isHere()) return fetchPiece("/unread/");
   inbox.refreshAll();
@@ -108,6 +115,7 @@ function menus() {
 
 function rememberSearch(event) {
   if (!event.target.matches?.("[data-address]")) return;
-  const text = event.target.value.trim();
-  history.replaceState(null, "", text ? `?q=${encodeURIComponent(text)}` : location.pathname);
+  const asked = new URLSearchParams(new FormData(event.target.form));
+  for (const [name, value] of [...asked]) if (!value.trim()) asked.delete(name);
+  history.replaceState(null, "", String(asked) ? `?${asked}` : location.pathname);
 }

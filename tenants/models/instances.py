@@ -1,6 +1,7 @@
 """A tenant's connections at its providers."""
 
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from tenants import secrets
@@ -36,6 +37,13 @@ class ProviderInstance(models.Model):
     state_reason = models.CharField(_("reason"), max_length=200, blank=True)
     state_changed_at = models.DateTimeField(_("state since"), null=True, blank=True)
     journal_read_at = models.DateTimeField(_("journal read until"), null=True, blank=True)
+    known_at = models.DateTimeField(_("state known at"), null=True, blank=True)
+    # Empty: nothing is done for it until a person or the provider says something.
+    look_again_at = models.DateTimeField(
+        _("asked again"), null=True, blank=True, default=timezone.now
+    )
+    tries = models.PositiveSmallIntegerField(_("tries since it went away"), default=0)
+    is_held = models.BooleanField(_("disconnected by a person"), default=False)
     last_event_at = models.DateTimeField(_("last event"), null=True, blank=True)
     failover = models.ForeignKey(
         "self", on_delete=models.SET_NULL, null=True, blank=True, verbose_name=_("failover")
@@ -52,7 +60,10 @@ class ProviderInstance(models.Model):
                 fields=["provider", "reference"], name="instance_reference_once"
             )
         ]
-        indexes = [models.Index(fields=["address"], name="instance_address")]
+        indexes = [
+            models.Index(fields=["address"], name="instance_address"),
+            models.Index(fields=["look_again_at"], name="instance_to_look_at"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.provider} {self.address}"

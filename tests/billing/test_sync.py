@@ -47,7 +47,7 @@ def test_command_names_prices_that_do_not_fit(stripe):
         sync()
 
 
-def test_command_goes_on_past_what_cannot_be_looked_at(stripe, bought, other_tenant):
+def test_command_goes_on_past_what_cannot_be_known_at(stripe, bought, other_tenant):
     Subscription(tenant=other_tenant, customer="cus_gone").save()
     stripe.do("status", customer=bought.customer, status="unpaid")
 

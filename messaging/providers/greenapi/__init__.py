@@ -81,6 +81,8 @@ class GreenApi(Provider):
     # What WhatsApp itself sends with words of their own; the others would lose them.
     without_caption = frozenset({Kind.AUDIO, Kind.VOICE, Kind.STICKER})
 
+    waits_for_person = frozenset({"not_authorized", "need_scan", "logged_out"})
+
     def route(self, hook: Hook) -> list[InstanceRef]:
         """The instance a body names; where it names none, whichever one's token it carries."""
         return [InstanceRef(reference=instance_in(hook.body))]

@@ -37,6 +37,8 @@ class Smtp(Provider):
     medium = Medium.EMAIL
     paths = _NO_PATHS
     supports = frozenset({Feature.MEDIA, Feature.SUBJECTS})
+    # A mail server counts sign-ins.
+    minutes_between_looks = 60
     address_field = "from_email"
     # In Base64 a file is a third longer; most servers take mails of ten megabytes at least.
     largest_file = 7 * 1024 * 1024

@@ -52,6 +52,7 @@ class Twilio(Provider):
     # Three more attempts, whatever went wrong: without it Twilio comes back only where it could
     # not connect.
     webhook_fragment = "#rc=3&rp=all"
+    minutes_between_looks = 30
     supports = frozenset({Feature.MEDIA, Feature.ECHO, Feature.JOURNAL})
     account_field = "messaging_service_sid"
     longest_text = sending.LONGEST_TEXT

@@ -73,6 +73,10 @@ class Unipile(Provider):
     # What WhatsApp itself sends with words of their own; the others would lose them.
     without_caption = frozenset({Kind.AUDIO, Kind.VOICE, Kind.STICKER})
 
+    waits_for_person = frozenset(
+        {"credentials", "deleted", "remove", "creation_fail", "permissions", "paused"}
+    )
+
     def complaints(self, values: Mapping[str, str]) -> Mapping[str, Any]:
         dsn = values.get("dsn", "")
         if dsn and not calls.is_dsn(dsn):

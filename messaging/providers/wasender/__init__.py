@@ -80,6 +80,8 @@ class Wasender(Provider):
         ),
     )
 
+    waits_for_person = frozenset({"need_scan", "qr", "logged_out", "loggedout"})
+
     def platform_secrets(self, via: Via) -> Mapping[str, str]:
         """The account's token, for its own server only: tenants choose other ones."""
         at_home = calls.address(via) == settings.WASENDER_API_URL.rstrip("/")

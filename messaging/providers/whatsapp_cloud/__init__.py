@@ -43,6 +43,7 @@ class WhatsAppCloud(Provider):
     label = "WhatsApp Cloud API (Meta)"
     medium = Medium.WHATSAPP
     paths = {"/api/webhooks/whatsapp": ""}
+    minutes_between_looks = 30
     supports = frozenset(
         {
             Feature.MEDIA,

@@ -1,0 +1,170 @@
+"""The connection of a tenant's WhatsApp numbers, for programs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.response import Response
+
+from messaging import linking
+from messaging.outbox import Refused
+from messaging.providers.base import InstanceState
+from tenants.api.errors import Refusal
+from tenants.api.parsing import LARGEST_ID, Id, asked
+from tenants.api.schema import refusals
+from tenants.api.views import ApiView
+from tenants.models import ProviderInstance
+from tenants.permissions import Action
+
+STATUS_OF = {
+    "instance_unknown": status.HTTP_404_NOT_FOUND,
+}
+
+
+class NumberAsked(serializers.Serializer):
+    """Which number; the only one where none is named."""
+
+    instance = serializers.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
+
+
+class NumberNamed(serializers.Serializer):
+    """Which number, in a body."""
+
+    instance = Id(required=False)
+
+
+class ConnectionOut(serializers.ModelSerializer):
+    """How a number is connected."""
+
+    instance = serializers.IntegerField(source="pk")
+    status = serializers.CharField(source="state")
+    connected = serializers.SerializerMethodField()
+    reason = serializers.CharField(source="state_reason")
+    phoneNumber = serializers.CharField(source="address")
+    since = serializers.DateTimeField(source="state_changed_at", allow_null=True)
+
+    class Meta:
+        model = ProviderInstance
+        fields = (
+            "instance",
+            "provider",
+            "status",
+            "connected",
+            "reason",
+            "phoneNumber",
+            "since",
+            "known_at",
+            "look_again_at",
+            "last_event_at",
+        )
+        read_only_fields = fields
+
+    def get_connected(self, instance: ProviderInstance) -> bool:
+        return instance.state == ProviderInstance.State.CONNECTED
+
+
+class CodeOut(serializers.Serializer):
+    """A code to scan: what it says, and a picture of it."""
+
+    instance = serializers.IntegerField()
+    qr = serializers.CharField()
+    image = serializers.CharField(help_text="A `data:` address.")
+
+
+class ConnectedOut(ConnectionOut):
+    """A connection that was started; `qr` is empty where there is nothing to scan."""
+
+    qr = serializers.CharField()
+    image = serializers.CharField()
+
+    class Meta(ConnectionOut.Meta):
+        fields = (*ConnectionOut.Meta.fields, "qr", "image")
+
+
+class WhatsAppStatusView(ApiView):
+    """How a WhatsApp number is connected."""
+
+    actions = {"GET": Action.READ}
+
+    @extend_schema(
+        operation_id="whatsapp_status",
+        parameters=[NumberAsked],
+        description="The provider is asked where nothing newer than a minute is known; a number "
+        "that told something in the last five minutes is connected.",
+        responses={200: ConnectionOut, **refusals(400, 404, 409)},
+    )
+    def get(self, request):
+        with _refusals_answered():
+            number = linking.choose(asked(NumberAsked, request.query_params).get("instance"))
+            return Response(ConnectionOut(linking.status(number)).data)
+
+
+class WhatsAppQrView(ApiView):
+    """The code that links a phone to a WhatsApp number. It changes every few seconds."""
+
+    actions = {"GET": Action.MANAGE_SETTINGS}
+
+    @extend_schema(
+        operation_id="whatsapp_qr",
+        parameters=[NumberAsked],
+        responses={200: CodeOut, **refusals(400, 404, 409)},
+    )
+    def get(self, request):
+        with _refusals_answered():
+            number = linking.choose(asked(NumberAsked, request.query_params).get("instance"))
+            code = linking.qr(number)
+        return Response({"instance": number.pk, "qr": code, "image": linking.picture(code)})
+
+
+class WhatsAppConnectView(ApiView):
+    """Start the connection of a WhatsApp number."""
+
+    actions = {"POST": Action.MANAGE_SETTINGS}
+
+    @extend_schema(
+        operation_id="whatsapp_connect",
+        request=NumberNamed,
+        responses={200: ConnectedOut, **refusals(400, 404, 409)},
+    )
+    def post(self, request):
+        with _refusals_answered():
+            number = _meant(request)
+            found = linking.connect(number, by=request.user)
+        return Response(ConnectionOut(number).data | _code(found))
+
+
+class WhatsAppDisconnectView(ApiView):
+    """End the connection of a WhatsApp number, until somebody connects it again."""
+
+    actions = {"POST": Action.MANAGE_SETTINGS}
+
+    @extend_schema(
+        operation_id="whatsapp_disconnect",
+        request=NumberNamed,
+        responses={200: ConnectionOut, **refusals(400, 404, 409)},
+    )
+    def post(self, request):
+        with _refusals_answered():
+            number = _meant(request)
+            linking.disconnect(number, by=request.user)
+        return Response(ConnectionOut(number).data)
+
+
+def _meant(request) -> ProviderInstance:
+    """The number that the body names, else the query, as the GETs do."""
+    named = asked(NumberNamed, request.data) or asked(NumberAsked, request.query_params)
+    return linking.choose(named.get("instance"))
+
+
+def _code(found: InstanceState) -> dict[str, str]:
+    return {"qr": found.qr, "image": linking.picture(found.qr) if found.qr else ""}
+
+
+@contextmanager
+def _refusals_answered() -> Iterator[None]:
+    try:
+        yield
+    except Refused as refused:
+        code = STATUS_OF.get(refused.code, status.HTTP_409_CONFLICT)
+        raise Refusal(code, refused.code, refused.message, refused.field) from refused
