@@ -6,6 +6,24 @@ QUEUES = {"inbox": 3, "outbox": 3, "history": 2, "media": 1, "instances": 6, "de
 """Each queue and how many of its jobs one worker runs at once, so that none starves another."""
 
 
+def undertake(undertaking: int) -> None:
+    """Do what staff set going: each kind is another app's work."""
+    from messaging import replaying
+    from tenants import erasing, exporting
+    from tenants.models import Undertaking
+    from tenants.undertaking import carry_out
+
+    kinds = Undertaking.Kind
+    carry_out(
+        undertaking,
+        {
+            kinds.EXPORT: exporting.export,
+            kinds.ERASURE: erasing.erase,
+            kinds.REPLAY: replaying.replay_all,
+        },
+    )
+
+
 def on_app_ready(app: Any) -> None:
     """Register every job; the job library calls this once at start."""
     from procrastinate import RetryStrategy
@@ -54,5 +72,6 @@ def on_app_ready(app: Any) -> None:
     app.task(name="amda.end_subscription", queue="default", retry=patiently)(
         billing_tasks.end_subscription
     )
+    app.task(name="amda.undertake", queue="default", retry=patiently)(undertake)
     keep_billing = app.task(name="amda.keep_billing", queue="default", queueing_lock="keep_billing")
     app.periodic(cron="*/5 * * * *")(keep_billing(billing_tasks.keep_billing))

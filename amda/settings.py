@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import environ
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -181,6 +182,7 @@ MIDDLEWARE = [
     "django.middleware.locale.LocaleMiddleware",
     "tenants.accounts.middleware.speak_users_language",
     "tenants.accounts.middleware.lead_to_second_step",
+    "tenants.accounts.middleware.show_suspension",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -480,6 +482,8 @@ UNFOLD = {
     "SITE_TITLE": "AMDA",
     "SITE_HEADER": "AMDA",
     "SITE_URL": None,
+    "STYLES": [lambda request: static("staff.css")],
+    "SCRIPTS": [lambda request: static("js/staff.js")],
     "ACCOUNT": {
         "navigation": [{"title": _("Your account"), "link": reverse_lazy("account_home")}],
     },

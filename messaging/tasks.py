@@ -20,7 +20,7 @@ from messaging import (
 )
 from messaging.providers.base import SendError
 from tenants import audit, context, directory, orders
-from tenants.accounts.models import RememberedWrite
+from tenants.accounts.models import RememberedWrite, User
 from tenants.models import ProviderInstance, Tenant
 
 logger = logging.getLogger(__name__)
@@ -160,3 +160,4 @@ def forget_old(timestamp: int) -> None:
             RememberedWrite.objects.filter(created_at__lt=before).delete()
             media.forget_unsent(before)
             media.recount()
+            User.objects.recount()

@@ -51,7 +51,7 @@ from tenants import secrets as sealing
 from tenants.accounts import invitations, new_email
 from tenants.accounts.models import Invitation, KnownSession, Role, User
 from tenants.api import tokens
-from tenants.models import ProviderInstance, Tenant, WebhookDelivery
+from tenants.models import ProviderInstance, Tenant, Undertaking, WebhookDelivery
 from tests import factories, walking
 from tests.conftest import PASSWORD, address, host_of, user_of
 from tests.walking import PUBLIC, TENANT, Actor, Exemption, Rules
@@ -322,6 +322,7 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         "crm_id": f"crm-{tenant.slug}",
         "conversation": conversation.pk,
         "delivery": _plant_delivery(tenant, instance),
+        "undertaking": _plant_undertaking(tenant),
         "external_id": message.external_id,
         "follow_up": follow_up.pk,
         "instance": instance.pk,
@@ -402,6 +403,12 @@ def _plant_logo(tenant: Tenant) -> str:
     Tenant.objects.filter(pk=tenant.pk).update(logo=path)
     directory.changed()
     return path.rpartition("/")[2].removesuffix(".png")
+
+
+def _plant_undertaking(tenant: Tenant) -> int:
+    return Undertaking.objects.create(
+        kind=Undertaking.Kind.EXPORT, tenant_number=tenant.number, slug=tenant.slug
+    ).pk
 
 
 def _plant_delivery(tenant: Tenant, instance: ProviderInstance) -> int:

@@ -91,6 +91,7 @@ OBJECTS = {
     "tenants.tenant": "tenant",
     "tenants.providerinstance": "instance",
     "tenants.webhookdelivery": "delivery",
+    "tenants.undertaking": "undertaking",
     "accounts.user": "user",
     "accounts.auditentry": "audit_entry",
     "billing.plan": "plan",

@@ -4,6 +4,7 @@ from tenants.models.allowances import Allowance, UsageCounter
 from tenants.models.deliveries import WebhookDelivery
 from tenants.models.instances import ProviderInstance
 from tenants.models.tenants import Domain, SchemaRecording, SlugAlias, Tenant, TenantHistory
+from tenants.models.undertakings import Undertaking
 
 __all__ = [
     "Allowance",
@@ -13,6 +14,7 @@ __all__ = [
     "SlugAlias",
     "Tenant",
     "TenantHistory",
+    "Undertaking",
     "UsageCounter",
     "WebhookDelivery",
 ]
