@@ -57,7 +57,11 @@ class ProviderInstanceAdmin(ModelAdmin):
         return instance.state, instance.get_state_display()
 
     def get_urls(self):
-        pages = {"check": self.check, "webhook": self.set_webhook, "failover": self.set_failover}
+        pages = {
+            "check": self.check_now,
+            "webhook": self.set_webhook,
+            "failover": self.set_failover,
+        }
         return [
             *(
                 path(f"<path:object_id>/{name}/", self._guarded(view), name=f"instance_{name}")
@@ -71,7 +75,7 @@ class ProviderInstanceAdmin(ModelAdmin):
         facts = _facts_of(instance) if instance else {}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **facts})
 
-    def check(self, request, object_id):
+    def check_now(self, request, object_id):
         """Ask the provider, look at what came, and say in words what is wrong."""
         instance = self._asked_for(request, object_id)
         if instance is not None:
@@ -170,10 +174,7 @@ def _tell(request, finding: checking.Finding) -> None:
         "webhook": gettext("It posts here"),
         "kept": gettext("What it posted is taken in"),
     }
-    text = ". ".join(
-        each
-        for each in (names.get(finding.step, finding.step), finding.said, finding.advice)
-        if each
-    )
+    parts = (names.get(finding.step, finding.step), finding.said, finding.advice)
+    text = ". ".join(each for each in parts if each)
     tell = {True: messages.success, False: messages.error, None: messages.info}[finding.passed]
     tell(request, text)
