@@ -11,6 +11,7 @@ from messaging import linking
 from messaging.outbox import Refused
 from messaging.providers.base import InstanceState
 from tenants.api.errors import Refusal
+from tenants.api.idempotency import once
 from tenants.api.parsing import LARGEST_ID, Id, asked
 from tenants.api.schema import refusals
 from tenants.api.views import ApiView
@@ -127,6 +128,7 @@ class WhatsAppConnectView(ApiView):
         request=NumberNamed,
         responses={200: ConnectedOut, **refusals(400, 404, 409)},
     )
+    @once
     def post(self, request):
         with _refusals_answered():
             number = _meant(request)
@@ -144,6 +146,7 @@ class WhatsAppDisconnectView(ApiView):
         request=NumberNamed,
         responses={200: ConnectionOut, **refusals(400, 404, 409)},
     )
+    @once
     def post(self, request):
         with _refusals_answered():
             number = _meant(request)
