@@ -143,6 +143,8 @@ FIELDS: dict[str, str | None] = {
     "owner": "user",
     "password": None,
     "person": "user",
+    "per_day": None,
+    "per_minute": None,
     "phone": None,
     "q": None,
     "plan": None,

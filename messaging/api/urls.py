@@ -26,6 +26,7 @@ urlpatterns = [
     path("leads/<int:pk>/merge/", merges.LeadMergeView.as_view(), name="api-lead-merge"),
     path("leads/<int:pk>/merges/", merges.LeadMergesView.as_view(), name="api-lead-merges"),
     path("merges/<int:pk>/undo/", merges.MergeUndoView.as_view(), name="api-merge-undo"),
+    path("rate-limits", numbers.RateLimitsView.as_view(), name="api-rate-limits"),
     path("whatsapp/status", numbers.WhatsAppStatusView.as_view(), name="api-whatsapp-status"),
     path("whatsapp/qr", numbers.WhatsAppQrView.as_view(), name="api-whatsapp-qr"),
     path("whatsapp/connect", numbers.WhatsAppConnectView.as_view(), name="api-whatsapp-connect"),

@@ -3,11 +3,13 @@
 from tenants.models.allowances import Allowance, UsageCounter
 from tenants.models.deliveries import WebhookDelivery
 from tenants.models.instances import ProviderInstance
+from tenants.models.paces import Pace
 from tenants.models.tenants import Domain, SchemaRecording, SlugAlias, Tenant, TenantHistory
 
 __all__ = [
     "Allowance",
     "Domain",
+    "Pace",
     "ProviderInstance",
     "SchemaRecording",
     "SlugAlias",
