@@ -1,6 +1,7 @@
 """The step an alert proposes, taken: each ends in a row that the lead's history shows."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +9,15 @@ from alerts import evaluate, resolving, wording
 from alerts.models import Alert
 from alerts.rules import CHECK_NUMBER, NEXT_STEPS
 from messaging import activities, connecting, followups, handling, outbox
-from messaging.models import Activity, Conversation, FollowUp, Lead, Message, Stage
+from messaging.models import (
+    Activity,
+    Conversation,
+    FollowUp,
+    Lead,
+    Message,
+    MessageTemplate,
+    Stage,
+)
 from tenants.models import ProviderInstance, Tenant
 
 
@@ -58,6 +67,30 @@ def write(
         message = outbox.start("", text, lead=doing.lead, instance_id=instance, **facts)
     else:
         message = outbox.queue(conversation, text, **facts)
+    activities.keep([message.pk], now=doing.now)
+    doing.done()
+    return message
+
+
+def write_template(
+    doing: Doing,
+    template: MessageTemplate,
+    values: Mapping[str, str],
+    instance: int | None,
+    reference: uuid.UUID | None = None,
+) -> Message:
+    """Queue a template of the provider's, from a number whose account has it."""
+    message = outbox.start(
+        "",
+        "",
+        origin=Message.Origin.PERSON,
+        lead=doing.lead,
+        instance_id=instance,
+        by=doing.by,
+        template=template,
+        values=values,
+        reference=reference,
+    )
     activities.keep([message.pk], now=doing.now)
     doing.done()
     return message

@@ -60,14 +60,19 @@ def deck(user, wanted: Wanted, now: datetime, numbers=None) -> list[Card]:
     rows = queries.active(user, wanted, now)
     folds = _folds(rows)
     singles = rows.annotate(fold=_fold_key()).exclude(_in_any(folds)) if folds else rows
-    cards = [_folded(each) for each in folds] + _by_lead(singles[: SHOWN * 2], numbers)
+    cards = [_folded(each) for each in folds] + _by_lead(_named(singles)[: SHOWN * 2], numbers)
     return sorted(cards, key=lambda card: card.order)[:SHOWN]
+
+
+def _named(rows: QuerySet[Alert]) -> QuerySet[Alert]:
+    """With what a lead without a name is called by."""
+    return rows.prefetch_related("lead__identities")
 
 
 def folded(user, type: str, fold: str, now: datetime) -> QuerySet[Alert]:
     """The alerts of one folded card."""
     rows = queries.active(user, Wanted(type=type), now)
-    return rows.annotate(fold=_fold_key()).filter(fold=fold)
+    return _named(rows).annotate(fold=_fold_key()).filter(fold=fold)
 
 
 def one(alert: Alert, numbers=None) -> Card:

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 # Two-part advisory locks: who holds (this, tenant) evaluates the tenant's alerts.
 EVALUATION_LOCK = 7_260_006
-__all__ = ["Outcome", "instances", "leads", "sweep"]
+__all__ = ["Outcome", "cases", "instances", "leads", "sweep"]
 
 
 @dataclass
@@ -110,27 +110,31 @@ def _tell(outcome: Outcome) -> None:
         realtime.publish("alerts")
 
 
-def _apply(rule: Rule, tuning: Tuning, ids: list[int] | None) -> tuple:
-    only_leads = "" if ids is None else "AND s.lead_id = ANY(%(subjects)s)"
+def cases(rule: Rule, tuning: Tuning, ids: list[int] | None = None) -> tuple[str, dict[str, Any]]:
+    """The statement that finds every true case of a kind, of all leads or of some."""
     found = FOUND_LEADS.format(
         since=rule.since,
         facts=rule.facts,
         bump=rule.bump,
         source=rule.source,
         condition=rule.condition if tuning.is_on(rule) else "FALSE",
-        only=only_leads,
+        only="" if ids is None else "AND s.lead_id = ANY(%(subjects)s)",
     )
+    return found, {**_values(rule, tuning), **tuning.cuts(rule), "subjects": ids}
+
+
+def _apply(rule: Rule, tuning: Tuning, ids: list[int] | None) -> tuple:
     only_alerts = "" if ids is None else "AND a.subject_id = ANY(%(subjects)s)"
-    values = {**_values(rule, tuning), **tuning.cuts(rule), "subjects": ids}
+    found, values = cases(rule, tuning, ids)
     return _run(found, only_alerts, values)
 
 
-def _apply_given(rule: Rule, tuning: Tuning, cases: list[channels.Down]) -> tuple:
+def _apply_given(rule: Rule, tuning: Tuning, down: list[channels.Down]) -> tuple:
     values = {
         **_values(rule, tuning),
-        "given": [each.instance_id for each in cases],
-        "given_since": [each.since for each in cases],
-        "given_facts": [each.facts for each in cases],
+        "given": [each.instance_id for each in down],
+        "given_since": [each.since for each in down],
+        "given_facts": [each.facts for each in down],
     }
     return _run(FOUND_GIVEN, "", values)
 

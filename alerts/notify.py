@@ -47,12 +47,13 @@ def escalate(tenant: Tenant, *, now: datetime) -> int:
         return 0
     # Somebody may have acted a moment ago: looked at again right before anybody is told.
     evaluate.leads(tenant, {lead for _pk, lead in due if lead}, now=now)
+    evaluate.instances(tenant, now=now)
     still = [pk for pk, _lead in due]
     claimed = list(_to_escalate(now).filter(pk__in=still).values_list("pk", flat=True))
     claimed = [pk for pk in claimed if _claim(Alert.objects.filter(pk=pk, escalated_at=None), now)]
     if not claimed:
         return 0
-    found = Alert.objects.filter(pk__in=claimed).select_related("lead", "lead__owner")
+    found = queries.visible(None).filter(pk__in=claimed).prefetch_related("lead__identities")
     alerts = list(found.order_by("-level", "opened_at")[:MOST_IN_A_MAIL])
 
     def give_back() -> None:

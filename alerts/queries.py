@@ -47,7 +47,7 @@ class Place:
 
 def visible(user) -> QuerySet[Alert]:
     """The alerts this person may see."""
-    return Alert.objects.select_related("lead", "lead__owner", "resolved_by")
+    return Alert.objects.select_related("lead", "lead__owner").defer("lead__words")
 
 
 def active(user, wanted: Wanted, now: datetime) -> QuerySet[Alert]:

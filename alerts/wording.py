@@ -35,13 +35,22 @@ def message(alert: Alert, numbers: dict[int, ProviderInstance] | None = None) ->
     rule = RULES.get(alert.type)
     if alert.message or rule is None:
         return alert.message or alert.type
-    facts = {name: _said(value) for name, value in alert.facts.items()}
-    known = {"since": "", "last_sent_at": "", "window_ends_at": "", **facts}
-    if rule.subject == "instance":
-        number = (numbers or {}).get(alert.subject_id)
-        known["instance"] = (number.label or number.address) if number else _("A number")
-        known["reason"] = str(REASONS.get(alert.facts.get("reason", ""), ""))
-    return str(rule.text) % known
+    return str(rule.text) % _Facts(alert, numbers or {})
+
+
+class _Facts(dict):
+    """What a text may quote of an alert; only what it does quote is put into words."""
+
+    def __init__(self, alert: Alert, numbers: dict[int, ProviderInstance]) -> None:
+        super().__init__()
+        self._alert, self._numbers = alert, numbers
+
+    def __missing__(self, name: str) -> str:
+        told = self._alert.facts.get(name)
+        if name == "instance":
+            number = self._numbers.get(self._alert.subject_id or 0)
+            return (number.label or number.address) if number else _("A number")
+        return str(REASONS.get(str(told), "")) if name == "reason" else _said(told)
 
 
 def suggested_action(alert: Alert) -> dict[str, Any]:
@@ -89,4 +98,6 @@ def _said(value: Any) -> str:
         moment = datetime.fromisoformat(value)
     except ValueError:
         return value
-    return formats.date_format(timezone.localtime(moment), "SHORT_DATETIME_FORMAT")
+    local = timezone.localtime(moment)
+    # Hours from 0 to 23: "a.m." would end a sentence twice.
+    return f"{formats.date_format(local, 'SHORT_DATE_FORMAT')} {local:%H:%M}"

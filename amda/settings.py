@@ -385,6 +385,11 @@ PLATFORM_SECRETS = {
 WASENDER_API_URL = _read(env.str, "WASENDER_API_URL", "https://www.wasenderapi.com/api")
 WASENDER_API_KEY = _read(env.str, "WASENDER_API_KEY", "")
 
+# Operating
+
+# The script that makes backups touches it; migrating in production wants it recent.
+BACKUP_STAMP = Path(_read(env.str, "BACKUP_STAMP", str(DATA_DIR / "backup.stamp")))
+
 # Billing: without a secret key nothing is sold and every vendor has everything
 
 STRIPE_SECRET_KEY = _read(env.str, "STRIPE_SECRET_KEY", "")

@@ -13,6 +13,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from billing import applying, entitling, gateway, money, plans, syncing
 from billing.models import BillingEvent, Plan, Subscription
+from tenants import audit
 from tenants.limits import Feature
 
 
@@ -92,6 +93,13 @@ class PlanAdmin(ModelAdmin):
     def save_model(self, request, obj, form, change):
         super().save_model(request, obj, form, change)
         entitling.write_all_of(obj)
+        audit.record(
+            "billing.plan_changed",
+            by=request.user,
+            subject=obj,
+            before={name: form.initial.get(name) for name in form.changed_data},
+            after={name: form.cleaned_data.get(name) for name in form.changed_data},
+        )
         transaction.on_commit(partial(_read_prices, request, obj))
 
 
@@ -151,6 +159,14 @@ class SubscriptionAdmin(ModelAdmin):
         else:
             obj.save()
         entitling.write(obj)
+        given = obj.plan_by_hand.code if obj.plan_by_hand else ""
+        audit.record(
+            "billing.plan_given",
+            by=request.user,
+            subject=obj,
+            tenant=obj.tenant,
+            after={"plan": given},
+        )
 
 
 @admin.register(BillingEvent)

@@ -2,6 +2,14 @@ from django.apps import AppConfig
 from django.db.models.signals import post_migrate, pre_delete
 from django.utils.translation import gettext_lazy as _
 
+# What each act of billing is called where people read the audit.
+ACTS = {
+    "billing.checkout_started": _("Payment page opened"),
+    "billing.subscription_changed": _("Subscription changed"),
+    "billing.plan_given": _("Plan given by hand"),
+    "billing.plan_changed": _("Plan edited"),
+}
+
 
 class BillingConfig(AppConfig):
     name = "billing"
@@ -9,8 +17,10 @@ class BillingConfig(AppConfig):
 
     def ready(self) -> None:
         from billing import checks  # noqa: F401  registers the system checks
+        from tenants import audit
         from tenants.models import Tenant
 
+        audit.name_acts(ACTS)
         post_migrate.connect(_make_first_plans, sender=self, dispatch_uid="make_first_plans")
         pre_delete.connect(_end_what_is_paid, sender=Tenant, dispatch_uid="end_what_is_paid")
 

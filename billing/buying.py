@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing import gateway, plans, syncing
 from billing.models import Plan, Subscription
-from tenants import onboarding, orders
+from tenants import audit, onboarding, orders
 from tenants.models import Tenant
 
 
@@ -53,6 +53,14 @@ def checkout(tenant: Tenant, plan: Plan, interval: str, *, by, language: str) ->
         cancel_url=f"{home}/billing/plans/",
     )
     Subscription.objects.of(tenant).update(checkout=session)
+    audit.record(
+        "billing.checkout_started",
+        by=by,
+        subject=subscription,
+        subject_name=plan.code,
+        tenant=tenant,
+        after={"plan": plan.code, "interval": interval},
+    )
     return address
 
 

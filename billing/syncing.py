@@ -16,6 +16,7 @@ from django.utils import timezone
 from billing import entitling, gateway, plans, telling
 from billing.gateway import CustomerFacts, InvoiceFacts, SubscriptionFacts
 from billing.models import LIVE, Invoice, Subscription
+from tenants import audit
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ def _write(tenant_number: int, facts: CustomerFacts, begun_at: datetime) -> list
         return []
     values = _as_row(row, facts)
     differences = _differences(row, values, facts.invoices)
-    before = row.status
+    before, was = row.status, _bought(row)
     for name, value in values.items():
         setattr(row, name, value)
     row.as_of = begun_at
@@ -78,7 +79,30 @@ def _write(tenant_number: int, facts: CustomerFacts, begun_at: datetime) -> list
     _keep_invoices(tenant_number, facts.invoices)
     entitling.write(row)
     telling.state_changed(row, before=before)
+    _record(row, was)
     return differences
+
+
+def _bought(row: Subscription) -> dict[str, Any]:
+    return {
+        "status": row.status,
+        "plan": row.plan.code if row.plan else "",
+        "interval": row.interval,
+        "ends": row.ends_at,
+    }
+
+
+def _record(row: Subscription, was: dict[str, Any]) -> None:
+    before, after = audit.difference(was, _bought(row))
+    if after:
+        audit.record(
+            "billing.subscription_changed",
+            by=None,
+            subject=row,
+            tenant=row.tenant_id,
+            before=before,
+            after=after,
+        )
 
 
 def _as_row(row: Subscription, facts: CustomerFacts) -> dict[str, Any]:

@@ -9,17 +9,18 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
-from alerts import acting, cards, resolving
+from alerts import cards, resolving, writing
 from alerts.models import Alert
-from alerts.rules import RULES
-from messaging import outbox
+from alerts.rules import RULES, Rule
+from alerts.writing import NAME, Words
+from messaging import templates
+from messaging.models import MessageTemplate
 from messaging.views.access import page
 from messaging.views.showing import numbers
-from tenants import limits
+from tenants.models import ProviderInstance
 from tenants.permissions import Action, may
 
 MOST = 200
-NAME = "{name}"
 
 
 @require_http_methods(["GET", "POST"])
@@ -30,29 +31,41 @@ def fold(request):
     if rule is None:
         return redirect("alerts:dashboard")
     rows = cards.folded(request.user, rule.code, request.GET.get("fold", ""), timezone.now())
-    found = list(rows.prefetch_related("lead__identities")[:MOST])
+    found = list(rows[:MOST])
+    known = writing.sendable(numbers(request).values())
+    chosen = _template(request, known)
     if request.method == "POST" and may(request.user, Action.HANDLE_ALERTS):
-        return _chosen(request, [each for each in found if str(each.pk) in _picked(request)])
+        return _done(request, [each for each in found if str(each.pk) in _picked(request)], chosen)
     context = {
         "section": "alerts",
         "title": rule.label,
+        "type": rule.code,
+        "fold": request.GET.get("fold", ""),
         "cards": [cards.one(each, numbers(request)) for each in found],
-        "template": _template(found),
-        "reference": uuid.uuid4(),
-        "numbers": list(numbers(request).values()),
         "can_write": rule.suggestion.action in ("message", "call"),
+        "text": _proposed(rule),
+        "numbers": list(numbers(request).values()),
+        "templates": [template for template, _number in known],
+        "chosen": chosen[0] if chosen else None,
+        "places": _places(chosen[0]) if chosen else [],
+        "reference": uuid.uuid4(),
     }
     return render(request, "alerts/fold.html", context)
 
 
-def _chosen(request, alerts: list[Alert]):
+def _done(request, alerts: list[Alert], chosen: tuple[MessageTemplate, ProviderInstance] | None):
+    now = timezone.now()
     if request.POST.get("do") == "resolve":
         for alert in alerts:
-            resolving.resolve(alert, by=request.user, now=timezone.now())
+            resolving.resolve(alert, by=request.user, now=now)
         said = ngettext("%(count)d alert resolved", "%(count)d alerts resolved", len(alerts))
         messages.success(request, said % {"count": len(alerts)})
         return redirect("alerts:dashboard")
-    sent, problem = _write_to(request, alerts)
+    words = _words(request, chosen)
+    if not alerts or not (words.text or words.template):
+        messages.error(request, _("Choose somebody, and write something first."))
+        return redirect(request.get_full_path())
+    sent, problem = writing.to_each(request.tenant, alerts, words, by=request.user, now=now)
     if sent:
         said = ngettext("%(count)d message queued", "%(count)d messages queued", sent)
         messages.success(request, said % {"count": sent})
@@ -61,48 +74,44 @@ def _chosen(request, alerts: list[Alert]):
     return redirect(request.get_full_path() if problem else "alerts:dashboard")
 
 
-def _write_to(request, alerts: list[Alert]) -> tuple[int, str]:
-    """Queue the text to each lead; how many were queued, and the first refusal."""
-    text = request.POST.get("text", "").strip()
-    if not text or not alerts:
-        return 0, str(_("Choose somebody, and write something first."))
-    sent, problem, base = 0, "", request.POST.get("reference", "")
-    instance = _instance(request)
-    for alert in alerts:
-        doing = acting.Doing(request.tenant, alert, request.user, timezone.now())
-        try:
-            acting.write(doing, _said_to(text, alert), _reference(base, alert), instance)
-            sent += 1
-        except (outbox.Refused, limits.LimitReached) as refusal:
-            problem = problem or f"{alert.lead}: {refusal.message}"
-    return sent, problem
+def _words(request, chosen: tuple[MessageTemplate, ProviderInstance] | None) -> Words:
+    reference = _reference(request.POST.get("reference", ""))
+    if chosen is None:
+        text = request.POST.get("text", "").strip()
+        return Words(text=text, instance=_id(request.POST.get("instance", "")), reference=reference)
+    template, number = chosen
+    keys = [place.key for place in templates.places(template)]
+    values = {key: request.POST.get(f"variables.{key}", "") for key in keys}
+    return Words(template=template, values=values, instance=number.pk, reference=reference)
 
 
-def _instance(request) -> int | None:
-    """The number to write from, where there are several; what it cannot mean is refused later."""
-    written = request.POST.get("instance", "")
-    return int(written) if written.isdecimal() and len(written) < 19 else None
+def _template(request, known) -> tuple[MessageTemplate, ProviderInstance] | None:
+    wanted = _id(request.GET.get("template", ""))
+    return next((each for each in known if each[0].pk == wanted), None)
 
 
-def _said_to(text: str, alert: Alert) -> str:
-    name = alert.lead.name if alert.lead else ""
-    return " ".join(text.replace(NAME, name).split(" ")).replace(" ,", ",")
+def _places(template: MessageTemplate) -> list[tuple[templates.Place, str]]:
+    """Each place with what is proposed: the lead's name where the first one is in the words."""
+    found = templates.places(template)
+    first = next((each.key for each in found if each.where == "body"), "")
+    return [(each, NAME if each.key == first else "") for each in found]
 
 
-def _reference(base: str, alert: Alert) -> uuid.UUID | None:
-    """One message for each lead, however often the form is sent."""
-    try:
-        return uuid.uuid5(uuid.UUID(base), str(alert.pk))
-    except ValueError:
-        return None
-
-
-def _template(found: list[Alert]) -> str:
-    if not found:
-        return ""
-    template = RULES[found[0].type].suggestion.template
+def _proposed(rule: Rule) -> str:
+    template = rule.suggestion.template
     return str(template) % {"name": NAME} if template else ""
 
 
 def _picked(request) -> set[str]:
     return set(request.POST.getlist("alert"))
+
+
+def _id(written: str) -> int | None:
+    return int(written) if written.isdecimal() and len(written) < 19 else None
+
+
+def _reference(written: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(written)
+    except ValueError:
+        return None

@@ -8,6 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 from django_htmx.http import trigger_client_event
 
@@ -16,7 +17,8 @@ from alerts.forms import CallForm, PlanForm, SettleForm, StageForm, WriteForm
 from alerts.models import Alert
 from alerts.views.watching import alert_or_404, tell_count
 from messaging import outbox
-from messaging.models import FollowUp
+from messaging.models import Conversation, FollowUp, LeadIdentity
+from messaging.queries import visible_conversations
 from messaging.views.access import page
 from messaging.views.showing import numbers, with_toast
 from tenants import limits
@@ -28,6 +30,12 @@ FORMS = {
     "plan": PlanForm,
     "follow_up": SettleForm,
     "stage": StageForm,
+}
+# Where the button that takes the step says something else than the one that opens the dialog.
+SUBMITS = {
+    "message": gettext_lazy("Send"),
+    "call": gettext_lazy("Log the call"),
+    "follow_up": gettext_lazy("Save"),
 }
 
 
@@ -115,9 +123,26 @@ def _dialog(request, alert: Alert, action: str, form, problem="") -> HttpRespons
         "form": form,
         "problem": problem,
         "overdue": _overdue(alert) if action == "follow_up" else [],
+        "said": _said_last(request.user, alert) if action == "message" else None,
+        "phones": _phones(alert) if action == "call" else [],
+        "submit": SUBMITS.get(action) or wording.suggested_action(alert)["label"],
         "can_act": acting.can(alert, action),
     }
     return render(request, "alerts/act.html", context)
+
+
+def _said_last(user, alert: Alert) -> Conversation | None:
+    """The conversation an answer goes to, where this person may see it."""
+    if alert.lead is None:
+        return None
+    channel = wording.suggested_action(alert)["channel"]
+    last = acting.last_conversation(alert.lead, channel)
+    return visible_conversations(user).filter(pk=last.pk).first() if last else None
+
+
+def _phones(alert: Alert) -> list[str]:
+    known = LeadIdentity.objects.filter(lead=alert.lead, kind=LeadIdentity.Kind.PHONE)
+    return list(known.order_by("pk").values_list("value", flat=True)[:3])
 
 
 def _overdue(alert: Alert):

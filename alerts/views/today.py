@@ -61,5 +61,7 @@ def _steps(user, now):
     )
     return [
         {"follow_up": each, "is_late": each.due_at <= now}
-        for each in due.select_related("lead").order_by("due_at", "id")[:MOST_STEPS]
+        for each in due.select_related("lead")
+        .prefetch_related("lead__identities")
+        .order_by("due_at", "id")[:MOST_STEPS]
     ]

@@ -11,6 +11,8 @@ from messaging.models import FollowUp, Lead, Message
 
 SEVERITIES = ("low", "medium", "high", "critical")
 SLOT = timedelta(minutes=5)
+WINDOW = timedelta(hours=24)
+CLOSES_WITHIN = 120
 MINUTES = {
     "NoContact7d": (None, 10_080, 20_160, None),
     "NoReply3d": (4_320, 7_200, 10_080, None),
@@ -20,6 +22,7 @@ MINUTES = {
     "FollowUpOverdue": (None, 0, 1_440, None),
     "NoNextStep": (1_440, 10_080, None, None),
     "StageStale": (None, 20_160, 30_240, None),
+    "WindowClosing": (None, None, 0, None),
 }
 
 
@@ -44,6 +47,9 @@ def expected(lead: Lead, now: datetime, zone: ZoneInfo, holidays: frozenset[date
         found["CustomerWaiting"] = _opening(min(waiting), now, zone, holidays)
         if last_sent is None:
             found["FirstReplyOverdue"] = _since(min(waiting), now)
+        # Free words are possible for a day from their last message on.
+        left = _since(now, last_said + WINDOW)
+        found["WindowClosing"] = 0 if 0 < left <= CLOSES_WITHIN else -1
     if lead.owner_id is None:
         found["LeadUnassigned"] = _since(lead.owner_since or lead.created_at, now)
     due = [each.due_at for each in steps if not each.closed_at]

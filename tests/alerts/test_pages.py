@@ -1,6 +1,7 @@
 """The pages of alerts: widget, next steps, today, team, figures, rules, folded cards."""
 
 import json
+import uuid
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,7 @@ from alerts import evaluate, resolving
 from alerts.models import Alert, AlertRule, TeamHabits
 from messaging import activities, followups
 from messaging.events import Connection
-from messaging.models import Activity, FollowUp, Lead, Message, Stage
+from messaging.models import Activity, FollowUp, Lead, Message, MessageTemplate, Stage
 from messaging.providers.base import InstanceState
 from messaging.providers.wasender import Wasender
 from tenants import context
@@ -187,6 +188,58 @@ def test_five_never_contacted_leads_are_one_card_that_writes_to_those_chosen(bro
     assert listed.count('name="alert"') == 6
     texts = Message.objects.order_by("lead_id").values_list("text", flat=True)
     assert list(texts) == ["Bonjour Lead 0", "Bonjour Lead 1"]
+
+
+def test_selection_is_sent_one_template_of_the_provider(browser, inside, instance):
+    now = timezone.now()
+    leads = [factories.make_lead(f"Lead {n}", f"+22170222222{n}") for n in range(6)]
+    Lead.objects.update(created_at=now - timedelta(days=8))
+    evaluate.sweep(inside, now=now)
+    official = factories.make_instance(
+        inside, provider="whatsapp_cloud", address="+221701199998", settings={"waba_id": "7"}
+    )
+    template = MessageTemplate.objects.create(
+        provider="whatsapp_cloud", account="7", name="relance", language="fr", status="approved",
+        body="Bonjour {{1}}, toujours intéressé par {{2}} ?", changed_at=now,
+    )  # fmt: skip
+    address = f"/alerts/folds/?type=NoContact7d&fold=never&template={template.pk}"
+    chosen = Alert.objects.filter(type="NoContact7d", lead__in=leads[:2])
+    typed = {
+        "alert": [each.pk for each in chosen],
+        "do": "write",
+        "reference": str(uuid.uuid4()),
+        "variables.body.1": "{name}",
+        "variables.body.2": "la table",
+    }
+
+    listed = _said(browser("get", address))
+    for _each in range(2):
+        browser("post", address, typed)
+
+    assert 'name="variables.body.2"' in listed
+    sent = Message.objects.order_by("lead_id").values_list("text", "instance_id")
+    assert list(sent) == [
+        (f"Bonjour Lead {n}, toujours intéressé par la table ?", official.pk) for n in range(2)
+    ]
+
+
+def test_template_that_is_not_filled_is_sent_to_nobody(browser, inside):
+    lead = factories.make_lead(NAME)
+    factories.make_instance(
+        inside, provider="whatsapp_cloud", address="+221701199998", settings={"waba_id": "7"}
+    )
+    template = MessageTemplate.objects.create(
+        provider="whatsapp_cloud", account="7", name="relance", language="fr", status="approved",
+        body="Bonjour {{1}}", changed_at=timezone.now(),
+    )  # fmt: skip
+    never = {"last_in_at": None, "last_out_at": None}
+    alert = Alert.objects.create(type="NoContact7d", lead=lead, is_manual=False, facts=never)
+    address = f"/alerts/folds/?type=NoContact7d&fold=never&template={template.pk}"
+
+    browser("post", address, {"alert": alert.pk, "do": "write", "variables.body.1": ""})
+
+    assert Message.objects.count() == 0
+    assert "Remplissez" in _said(browser("get", address))
 
 
 def test_many_at_once_are_one_card(browser, inside):

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from alerts import evaluate
-from alerts.models import Alert
+from alerts import evaluate, resolving
+from alerts.models import Alert, AlertRule
 from alerts.rules import LEAD_RULES
 from messaging import activities, addressing, followups, handling, optouts
 from messaging.models import Conversation, FollowUp, Lead, Message, Stage
@@ -209,6 +209,35 @@ def test_sweep_finds_what_events_find(history, other_tenant, case):
     assert case.code in open_alerts(history.lead)
     context.connection.set_tenant(other_tenant)
     assert open_alerts() == {}
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_kind_that_is_switched_off_is_superseded_and_opens_no_more(history, case):
+    case.begins(history)
+    moment = list(case.rises.values())[-1]
+    assert case.code in history.at(moment)
+    AlertRule.objects.create(code=case.code, is_on=False)
+
+    assert case.code not in history.at(moment)
+    assert Alert.objects.get(type=case.code).resolution == "superseded"
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_kind_resolved_by_hand_stays_quiet_for_a_day(history, case):
+    case.begins(history)
+    moment = list(case.rises.values())[-1]
+    history.at(moment)
+    alert = Alert.objects.get(type=case.code)
+    # As often as somebody looks, by event and by sweep.
+    resolving.resolve(alert, by=None, now=moment)
+
+    assert case.code not in history.at(moment + timedelta(seconds=1))
+    evaluate.sweep(history.tenant, now=moment + timedelta(hours=12))
+    assert case.code not in open_alerts(history.lead)
+    if case.code == "WindowClosing":
+        return  # two hours later there is no window any more
+    assert case.code in history.at(moment + timedelta(hours=24))
+    assert Alert.objects.filter(type=case.code).count() == 2
 
 
 @pytest.mark.parametrize("nobodys", NOBODYS, ids=lambda each: each.__name__)

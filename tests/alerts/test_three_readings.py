@@ -31,8 +31,8 @@ ZONES = ["Europe/Paris", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkat
 OPEN_STAGES = ["new", "qualified", "proposal"]
 
 # In minutes: around every threshold, and in between.
-GAPS = [0, 5, 10, 25, 30, 55, 60, 235, 240, 600, 1_435, 1_440, 2_000, 2_880, 4_320, 5_760, 7_200,
-        8_640, 10_080, 12_000, 15_000, 20_160, 30_240]  # fmt: skip
+GAPS = [0, 5, 10, 25, 30, 55, 60, 235, 240, 600, 1_320, 1_400, 1_435, 1_440, 2_000, 2_880,
+        4_320, 5_760, 7_200, 8_640, 10_080, 12_000, 15_000, 20_160, 30_240]  # fmt: skip
 BY_PERSON = ["person", "person", "person", "phone", "api", "crm", "automation", "campaign"]
 STATUSES = ["sent", "delivered", "delivered", "delivered", "failed"]
 
@@ -78,6 +78,7 @@ def play(tenant, story, phone, on_event) -> History:
         match name:
             case "says":
                 history.says(at)
+                _open_window(history, at)
             case "hears":
                 history.hears(at, origin=facts[0], status=facts[1])
             case "plans":
@@ -95,6 +96,13 @@ def play(tenant, story, phone, on_event) -> History:
                 handling.give(history.lead, to=to, by=None, now=clock)
         on_event(history, clock)
     return history
+
+
+def _open_window(history: History, said_at: datetime) -> None:
+    """As on an official number: free words for a day from their last message on."""
+    known = history.conversation.window_ends_at
+    history.conversation.window_ends_at = max(filter(None, [known, said_at + naive.WINDOW]))
+    history.conversation.save(update_fields=["window_ends_at"])
 
 
 @pytest.fixture

@@ -8,11 +8,15 @@ from collections.abc import Callable
 from types import FrameType
 
 from amda.embedded import EmbeddedError
-from tests.bench import inbox, intake
+from tests.bench import alerts, inbox, intake
 from tests.bench.report import Report, Unmeasurable
 from tests.bench.stage import Stage
 
-PARTS: dict[str, Callable[..., Report]] = {"intake": intake.measure, "inbox": inbox.measure}
+PARTS: dict[str, Callable[..., Report]] = {
+    "intake": intake.measure,
+    "inbox": inbox.measure,
+    "alerts": alerts.measure,
+}
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ from stripe import WebhookSignature
 from billing import applying, buying, gateway, syncing
 from billing.models import BillingEvent, Invoice, Subscription
 from tenants import directory, limits
+from tenants.accounts.models import AuditEntry
 from tenants.models import Allowance
 from tests.billing.conftest import BIGGER, MONTHLY
 from tests.fake_stripe.driving import SECRET, signed
@@ -85,6 +86,18 @@ def test_subscription_lives_from_trial_to_its_end_and_is_bought_again(
     assert (
         BillingEvent.objects.across_tenants().exclude(state__in=["applied", "ignored"]).count() == 0
     )
+
+
+def test_what_becomes_of_a_subscription_is_in_the_audit_once(stripe, hear, bought, tenant):
+    stripe.do("advance", days=14)
+    hear()
+    hear()
+
+    told = AuditEntry.objects.filter(act="billing.subscription_changed").order_by("pk")
+    assert [(each.tenant_number, each.after.get("status")) for each in told][-1] == (
+        tenant.number, "active",
+    )  # fmt: skip
+    assert [each.after.get("status") for each in told].count("active") == 1
 
 
 @pytest.mark.parametrize(("ending", "closed_by"), [("unpaid", "unpaid"), ("canceled", "canceled")])

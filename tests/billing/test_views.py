@@ -13,7 +13,7 @@ from billing import applying, buying, entitling, tasks
 from billing.models import BillingEvent, Invoice, Plan, Subscription
 from messaging import outbox
 from tenants import context, directory
-from tenants.accounts.models import Role
+from tenants.accounts.models import AuditEntry, Role
 from tenants.api import tokens
 from tenants.models import Allowance, Tenant
 from tests import factories
@@ -96,6 +96,9 @@ def test_checkout_leads_to_stripe_and_buys_nothing_yet(stripe, as_owner, tenant)
     row = Subscription.objects.of(tenant).get()
     assert response["Refresh"].startswith(f"0; url={stripe.url}/c/pay/{row.checkout}")
     assert (row.status, row.customer[:4]) == ("none", "cus_")
+    with context.entered(tenant):
+        entry = AuditEntry.objects.get(act="billing.checkout_started")
+    assert (entry.by_role, entry.after) == (Role.OWNER, {"plan": "team", "interval": "year"})
 
 
 @pytest.mark.parametrize("first", ["redirect", "webhook"])
@@ -407,6 +410,11 @@ def test_admin_gives_a_plan_by_hand(as_staff, tenant):
     assert response.status_code == 302
     directory.forget()
     assert Allowance.objects.of(tenant).get().messages == 3
+    with context.entered_public():
+        entry = AuditEntry.objects.get(act="billing.plan_given")
+    assert (entry.tenant_number, entry.after, entry.by_role) == (
+        tenant.number, {"plan": "gift"}, Role.STAFF,
+    )  # fmt: skip
 
 
 def test_admin_changes_a_plan_for_whoever_has_it(

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from tests import browsers
 from tests.environment import own_data_dir
 from tests.processes import ROOT, free_port, until
 
 METRICS_TOKEN = "metrics of the browser tests"
+# On a machine that does something else too, five seconds are not much.
+expect.set_options(timeout=30_000)
 
 
 @dataclass

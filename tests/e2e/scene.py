@@ -4,10 +4,14 @@ Runs inside the product: `manage.py shell -c "from tests.e2e import scene; scene
 """
 
 import uuid
-from datetime import timedelta
+from datetime import date, timedelta
 
 from django.utils import timezone
 
+from alerts import evaluate, resolving
+from alerts.models import AlertDay, DurationDay
+from alerts.rules import BY_HAND
+from messaging import followups, handling
 from messaging.models import Conversation, Lead, LeadIdentity, Message
 from tenants import context, directory
 from tenants.accounts.models import User
@@ -67,6 +71,14 @@ TALKS = [
     ),
     ("", "+33199000107", [(2 * DAY, "<", "Bonjour, êtes-vous ouverts dimanche ?")]),
 ]
+NEVER_CONTACTED = [
+    ("Boutique Yaye", "+221770000121"),
+    ("Garage Sow", "+221770000122"),
+    ("Hôtel Le Baobab", "+221770000123"),
+    ("Pharmacie du Port", "+221770000124"),
+    ("Restaurant Chez Loutcha", "+221770000125"),
+    ("Salon Élégance", "+221770000126"),
+]
 KINDS = {("Moussa Koné", 2): "voice"}
 UNREAD = {"Aïssatou Ndiaye": 2, "Camille Roux": 1, "Moussa Koné": 1}
 
@@ -79,6 +91,47 @@ def plant(slug: str) -> None:
         owner = User.objects.order_by("pk").first()
         for name, phone, said in TALKS:
             _talk(number, owner, name, phone, said)
+
+
+def watch(slug: str) -> None:
+    """A tenant in which something is due, something late, something never begun."""
+    tenant = directory.tenant_of_slug(slug)
+    now = timezone.now()
+    with context.entered(tenant):
+        owner = User.objects.order_by("pk").first()
+        Lead.objects.filter(name__startswith="S").update(created_at=now - 9 * timedelta(days=1))
+        for name, phone in NEVER_CONTACTED:
+            lead = Lead.objects.create(name=name, owner=owner, recognised_at=now)
+            LeadIdentity.objects.create(lead=lead, kind="phone", value=phone)
+            Lead.objects.filter(pk=lead.pk).update(created_at=now - 8 * timedelta(days=1))
+        for lead in Lead.objects.filter(name__in=["Camille Roux", "Fatou Diop"]):
+            handling.give(lead, to=owner, by=owner, now=now)
+        late, today = now - timedelta(hours=26), now + timedelta(minutes=20)
+        camille, fatou = (Lead.objects.get(name=each) for each in ("Camille Roux", "Fatou Diop"))
+        promised = {"who": owner, "by": owner, "now": now - timedelta(days=2)}
+        followups.plan(camille, what="Rappeler le transporteur", due_at=late, **promised)
+        followups.plan(fatou, what="Envoyer le devis du restaurant", due_at=today, **promised)
+        evaluate.sweep(tenant, now=now)
+        resolving.make(
+            type=BY_HAND, severity="high", message="Demande une remise : à valider", lead=fatou,
+            action={"action": "call"}, by=owner, now=now,
+        )  # fmt: skip
+        for days in range(25):
+            _count_a_day(now.date() - timedelta(days=days), days)
+
+
+def _count_a_day(day: date, number: int) -> None:
+    """What the counters would hold of a day on which the team worked with alerts."""
+    opened = 4 + number * 7 % 9
+    AlertDay.objects.update_or_create(
+        day=day,
+        type="CustomerWaiting",
+        defaults={"opened": opened, "by_action": opened // 2, "by_hand": 1, "by_itself": 1},
+    )
+    for what, minutes in (("resolved", 42), ("answered", 11)):
+        DurationDay.objects.update_or_create(
+            day=day, what=what, user_id=0, minutes=minutes, defaults={"times": opened}
+        )
 
 
 def plant_long(slug: str, count: int = 200) -> int:

@@ -19,13 +19,28 @@ AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text()
 # What the guidelines of the European directive ask for, and good practice beside them.
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 WIDTHS = {"desktop": (1280, 800), "phone": (390, 844)}
-SCREENS = ("sign-in", "inbox", "conversation", "search", "leads", "lead", "mentions", "preferences")
+SCREENS = ("sign-in", "inbox", "conversation", "search", "leads", "lead", "mentions", "preferences",
+           "today", "dashboard", "fold", "act", "team", "figures", "rules")  # fmt: skip
 LANGUAGES = ("fr", "en")
 DOCS = ROOT / "docs" / "screenshots"
 PLANT = """
 from tests.e2e import scene
 scene.plant('demo')
+scene.watch('demo')
 """
+# Screens that an address alone brings up.
+ADDRESSES = {
+    "leads": "leads/",
+    "mentions": "mentions/",
+    "preferences": "preferences/",
+    "today": "today/",
+    "dashboard": "dashboard/",
+    "act": "dashboard/",
+    "fold": "alerts/folds/?type=NoContact7d&fold=never",
+    "team": "alerts/team/",
+    "figures": "alerts/figures/",
+    "rules": "alerts/rules/",
+}
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +93,8 @@ def _context(chromium: Browser, shop, language: str, shape: str):
 
 def go(page: Page, shop, name: str) -> None:
     """Bring a screen up, as clicks would."""
-    if name in ("leads", "mentions", "preferences"):
-        page.goto(f"{shop.inbox}{name}/")
+    if name in ADDRESSES:
+        page.goto(shop.inbox + ADDRESSES[name])
     elif name == "lead":
         page.goto(f"{shop.inbox}leads/")
         page.locator("#lead-list a.row", has_text="Aïssatou").first.click()
@@ -93,6 +108,11 @@ def go(page: Page, shop, name: str) -> None:
         page.locator("[data-conversation]", has_text="Aïssatou").first.click()
         expect(page.locator("#messages [data-message]").first).to_be_visible()
     expect(page.locator("body")).to_have_attribute("data-live", "live")
+    if name == "act":
+        page.locator(".alert-card", has_text="Demande une remise").locator("[data-dialog]").click()
+        expect(page.locator("#dialog form.dialog-body")).to_be_visible()
+    if name == "lead":
+        expect(page.locator("#lead-history")).to_be_visible()
 
 
 def violations(page: Page) -> list[str]:

@@ -1,0 +1,123 @@
+"""Migrating many tenants: one that fails holds nobody up, the next run does what is left."""
+
+import io
+import os
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.utils import timezone
+
+from tenants import context, migrating, onboarding, schema
+from tenants.models import Tenant
+
+VENDORS = 20
+LAST = ("messaging", "0009_reactions")
+
+
+def run(*options):
+    printed = io.StringIO()
+    try:
+        call_command("migrate_schemas", *options, "--noinput", stdout=printed, stderr=printed)
+    except CommandError as exc:
+        return printed.getvalue(), str(exc)
+    return printed.getvalue(), ""
+
+
+def execute(sql, params=None):
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+
+
+@pytest.fixture(scope="module")
+def every_vendor(django_db_setup, django_db_blocker):
+    """Twenty vendors, really committed."""
+    with django_db_blocker.unblock():
+        made = [onboarding.create_tenant_to_join(f"m_{n:02}", name="M") for n in range(VENDORS)]
+        yield made
+        for tenant in made:
+            onboarding.delete_tenant(tenant)
+
+
+@pytest.fixture
+def vendors(every_vendor, django_db_blocker):
+    """The same, with schemas that are one migration behind."""
+    with django_db_blocker.unblock():
+        for tenant in every_vendor:
+            step_back(tenant)
+        yield every_vendor
+
+
+def step_back(tenant: Tenant) -> None:
+    """What the last migration did is undone, and forgotten."""
+    repair(tenant)
+    with context.entered(tenant):
+        execute("DELETE FROM django_migrations WHERE app = %s AND name = %s", LAST)
+
+
+def break_(tenant: Tenant) -> None:
+    with context.entered(tenant):
+        execute("ALTER TABLE messaging_message ADD COLUMN reactions jsonb")
+
+
+def repair(tenant: Tenant) -> None:
+    with context.entered(tenant):
+        execute("ALTER TABLE messaging_message DROP COLUMN reactions")
+
+
+def behind(vendors):
+    return [tenant.slug for tenant in vendors if migrating.is_behind(tenant.schema_name)]
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_one_of_twenty_that_fails_is_told_and_the_others_are_done(vendors, at_once):
+    broken = vendors[7]
+    break_(broken)
+
+    printed, error = run("--without-backup", "--at-once", str(at_once))
+
+    assert error.startswith("1 of ")
+    assert "m_07 failed: ProgrammingError: column" in printed
+    assert "19 migrated" in printed
+    assert behind(vendors) == ["m_07"]
+
+    repair(broken)
+    printed, error = run("--without-backup", "--at-once", str(at_once))
+
+    assert error == ""
+    assert "m_07 migrated" in printed
+    assert "1 migrated" in printed
+    assert behind(vendors) == []
+    assert context.in_public()
+    schema.require_whole()
+
+
+def test_production_wants_a_recent_backup(vendors, settings, tmp_path):
+    settings.DEBUG = False
+    settings.BACKUP_STAMP = tmp_path / "backup.stamp"
+
+    refused = run("--at-once", "1")[1]
+    settings.BACKUP_STAMP.touch()
+    old = (timezone.now() - timedelta(hours=25)).timestamp()
+    os.utime(settings.BACKUP_STAMP, (old, old))
+    refused_again = run("--at-once", "1")[1]
+    still_behind = len(behind(vendors))
+    settings.BACKUP_STAMP.touch()
+    _printed, error = run("--at-once", "1")
+
+    assert "backup.stamp is not of the last 24 hours" in refused
+    assert refused_again == refused
+    assert still_behind == VENDORS
+    assert (error, behind(vendors)) == ("", [])
+
+
+def test_backup_can_be_waived_and_is_not_asked_for_without_need(vendors, settings, tmp_path):
+    settings.DEBUG = False
+    settings.BACKUP_STAMP = tmp_path / "backup.stamp"
+
+    waived = run("--at-once", "1", "--without-backup")[1]
+    printed, not_needed = run("--at-once", "1")
+
+    assert (waived, not_needed) == ("", "")
+    assert "0 migrated" in printed
