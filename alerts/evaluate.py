@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 # Two-part advisory locks: who holds (this, tenant) evaluates the tenant's alerts.
 EVALUATION_LOCK = 7_260_006
-__all__ = ["Outcome", "cases", "instances", "leads", "sweep"]
+__all__ = ["Outcome", "cases", "draw_again", "instances", "leads", "sweep"]
 
 
 @dataclass
@@ -93,11 +93,18 @@ def sweep(tenant: Tenant, *, now: datetime) -> Outcome:
     with transaction.atomic():
         _take_turn(tenant)
         woken = _wake_answered(None)
-        _count_first_answers(tuning, None)
     if _announce(now) or woken:
         outcome.raised += 1
     _tell(outcome)
     return outcome
+
+
+def draw_again(tenant: Tenant, *, now: datetime) -> None:
+    """Draw how every lead stands, and count first answers that no event told of."""
+    standing.refresh_all(now=now)
+    with transaction.atomic():
+        _take_turn(tenant)
+        _count_first_answers(Tuning.of(tenant, now), None)
 
 
 def _take_turn(tenant: Tenant) -> None:

@@ -6,7 +6,6 @@ from django.db import connection
 from django.utils import timezone
 
 from alerts import evaluate, notify
-from messaging import standing
 from tenants import context, directory
 from tenants.models import Tenant
 
@@ -29,7 +28,7 @@ def sweep_alerts(tenant: int) -> None:
 def refresh_every_tenant(timestamp: int) -> None:
     """Draw every lead's standing again, once a day: what no event told of is told by then."""
     for tenant in list(Tenant.objects.order_by("number")):
-        _inside(tenant.number, lambda found: standing.refresh_all(now=timezone.now()))
+        _inside(tenant.number, lambda found: evaluate.draw_again(found, now=timezone.now()))
 
 
 def sweep_every_tenant(timestamp: int) -> None:

@@ -43,10 +43,9 @@ def _closed(request) -> dict:
     tenant = getattr(request, "tenant", None)
     if tenant is None:
         return {}
-    reason = limits.closed_reason(tenant.number)
     return {
-        "reason": reason,
-        "sentence": limits.CLOSED.get(reason, ""),
+        "reason": limits.closed_reason(tenant.number),
+        "sentence": limits.closed_sentence(tenant.number),
         "closes_at": limits.closes_at(tenant.number),
     }
 

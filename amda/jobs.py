@@ -6,6 +6,24 @@ QUEUES = {"inbox": 3, "outbox": 3, "history": 2, "media": 1, "instances": 6, "de
 """Each queue and how many of its jobs one worker runs at once, so that none starves another."""
 
 
+def undertake(undertaking: int) -> None:
+    """Do what staff set going: each kind is another app's work."""
+    from messaging import replaying
+    from tenants import erasing, exporting
+    from tenants.models import Undertaking
+    from tenants.undertaking import carry_out
+
+    kinds = Undertaking.Kind
+    carry_out(
+        undertaking,
+        {
+            kinds.EXPORT: exporting.export,
+            kinds.ERASURE: erasing.erase,
+            kinds.REPLAY: replaying.replay_all,
+        },
+    )
+
+
 def on_app_ready(app: Any) -> None:
     """Register every job; the job library calls this once at start."""
     from procrastinate import RetryStrategy
@@ -46,11 +64,14 @@ def on_app_ready(app: Any) -> None:
     gaps = app.task(name="amda.look_for_gaps", queue="default", queueing_lock="look_for_gaps")
     app.periodic(cron="*/15 * * * *")(gaps(tasks.look_for_gaps))
     app.periodic(cron="17 * * * *")(forget_old(tasks.forget_old))
+    retention = app.task(name="amda.apply_retention", queue="default", queueing_lock="retention")
+    app.periodic(cron="37 * * * *")(retention(tasks.apply_retention))
     app.task(name="amda.apply_billing", queue="default", retry=again)(billing_tasks.apply_billing)
     app.task(name="amda.tell_billing", queue="default", retry=patiently)(billing_tasks.tell_billing)
     app.task(name="amda.tell_usage", queue="default", retry=patiently)(billing_tasks.tell_usage)
     app.task(name="amda.end_subscription", queue="default", retry=patiently)(
         billing_tasks.end_subscription
     )
+    app.task(name="amda.undertake", queue="default", retry=patiently)(undertake)
     keep_billing = app.task(name="amda.keep_billing", queue="default", queueing_lock="keep_billing")
     app.periodic(cron="*/5 * * * *")(keep_billing(billing_tasks.keep_billing))

@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
@@ -36,6 +36,16 @@ class FolderBackend(BaseEmailBackend):
         for name in _names(folder)[KEPT:]:
             (folder / f"{name}.eml").unlink(missing_ok=True)
         return len(email_messages)
+
+
+def forget(addresses: Collection[str]) -> int:
+    """Remove the kept mails to these addresses; how many there were."""
+    folder = Path(settings.MAILBOX_DIR)
+    wanted = {each.lower() for each in addresses}
+    names = [name for name in _names(folder) if _read(folder, name).to.lower() in wanted]
+    for name in names:
+        (folder / f"{name}.eml").unlink(missing_ok=True)
+    return len(names)
 
 
 @dataclass(frozen=True)

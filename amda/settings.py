@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import environ
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -181,6 +182,7 @@ MIDDLEWARE = [
     "django.middleware.locale.LocaleMiddleware",
     "tenants.accounts.middleware.speak_users_language",
     "tenants.accounts.middleware.lead_to_second_step",
+    "tenants.accounts.middleware.show_suspension",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
@@ -239,6 +241,7 @@ ACCOUNT_RATE_LIMITS = {
     "login": "30/m/ip",
     "login_failed": _read(env.str, "LOGIN_FAILED_LIMIT", "10/m/ip,5/5m/key"),
     "reset_password": "20/m/ip,5/m/key",
+    "join": "30/m/ip",
 }
 MFA_ADAPTER = "tenants.accounts.second_step.SecondStepAdapter"
 MFA_FORMS = {
@@ -479,6 +482,8 @@ UNFOLD = {
     "SITE_TITLE": "AMDA",
     "SITE_HEADER": "AMDA",
     "SITE_URL": None,
+    "STYLES": [lambda request: static("staff.css")],
+    "SCRIPTS": [lambda request: static("js/staff.js")],
     "ACCOUNT": {
         "navigation": [{"title": _("Your account"), "link": reverse_lazy("account_home")}],
     },

@@ -1,6 +1,21 @@
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
+# What the audit calls what is done here.
+ACTS = {
+    "messages.removed": _("Old messages removed"),
+    "reply.added": _("Canned reply added"),
+    "reply.changed": _("Canned reply changed"),
+    "reply.removed": _("Canned reply removed"),
+    "stage.added": _("Stage added"),
+    "stage.changed": _("Stage changed"),
+    "stage.moved": _("Stage moved"),
+    "stage.removed": _("Stage removed"),
+    "tag.added": _("Tag added"),
+    "tag.changed": _("Tag changed"),
+    "tag.removed": _("Tag removed"),
+}
+
 
 class MessagingConfig(AppConfig):
     name = "messaging"
@@ -8,3 +23,6 @@ class MessagingConfig(AppConfig):
 
     def ready(self) -> None:
         from messaging import leaving, realtime  # noqa: F401  they listen for who leaves
+        from tenants import audit
+
+        audit.name_acts(ACTS)

@@ -12,9 +12,9 @@ from amda import crashpoints
 from messaging import (
     activities,
     addressing,
-    ingest,
     links,
     mailing,
+    matching,
     media,
     optouts,
     pacing,
@@ -215,11 +215,8 @@ def _number_of(external_id: str, instance_id: int) -> str:
 
 def record_sent(message: Message, sent: Sent) -> None:
     """The provider took it. A status that came meanwhile already says more and stays."""
-    if sent.provider_number:
-        Message.objects.filter(pk=message.pk).update(provider_number=sent.provider_number)
-    if sent.external_id:
-        # A status may have been quicker than the answer: it waits for this id.
-        ingest.link(message, sent.external_id)
+    # A status may have been quicker than the answer: it waits for these ids.
+    matching.link(message, external_id=sent.external_id, provider_number=sent.provider_number)
     moved = Message.objects.filter(pk=message.pk, status__in=(Status.SENDING, Status.UNKNOWN))
     moved.update(status=Status.SENT)
     _tell(message)
@@ -344,7 +341,7 @@ def _link(message: Message, provider: Provider, via: Via) -> None:
         logger.info("message %s could not be looked up: %s", message.pk, error.code)
         return
     if found and found.external_id:
-        ingest.link(message, found.external_id)
+        matching.link(message, external_id=found.external_id)
 
 
 def _order_the_rest(tenant_number: int, instance_id: int, pause: Paused | None) -> None:

@@ -14,6 +14,7 @@ from messaging import bodies, media, previews
 from messaging.models import Activity, Message, MessageEvent
 from tenants import orders
 from tenants.api import idempotency
+from tenants.context import current_number
 
 # Whoever was reading the old words meanwhile has written down what it made of them by then.
 AFTER = timedelta(seconds=5)
@@ -82,6 +83,23 @@ def take_out(tenant: int, instance_id: int, external_id: str) -> None:
     _renew(message)
     message.events.exclude(detail="").update(detail="")
     _correct_remembered_answers(message)
+
+
+def remove(messages: Collection[Message]) -> None:
+    """Remove messages that are older than they are kept: their rows, and every place named above.
+
+    Their leads' histories keep that something was said, and when.
+    """
+    ids = [message.pk for message in messages]
+    by_instance: dict[int, list[str]] = {}
+    for message in messages:
+        if message.external_id:
+            by_instance.setdefault(message.instance_id, []).append(message.external_id)
+    for instance, external_ids in by_instance.items():
+        bodies.erase_naming(current_number(), instance, external_ids, withdrawn=True)
+    media.forget(ids)
+    Activity.objects.filter(message__in=ids).update(snippet="", message=None)
+    Message.objects.filter(pk__in=ids).delete()
 
 
 def _renew(message: Message) -> None:

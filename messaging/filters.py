@@ -12,11 +12,14 @@ _LONGEST_ID = 18
 
 @dataclass(frozen=True)
 class Filters:
-    """A view, and within it one number, one person's, the unread ones, or what is looked for."""
+    """A view, and within it one number, one person's, leads of one stage or with one tag, the
+    unread ones, or what is looked for."""
 
     view: str = "all"
     number: int | None = None
     person: int | None = None
+    stage: int | None = None
+    tag: int | None = None
     unread: bool = False
     text: str = ""
 
@@ -28,6 +31,8 @@ class Filters:
             view=view if view in VIEWS else "all",
             number=_id(asked.get("number")),
             person=_id(asked.get("person")),
+            stage=_id(asked.get("stage")),
+            tag=_id(asked.get("tag")),
             unread=asked.get("unread") == "1",
             text=asked.get("q", "").strip()[:LONGEST_SEARCH],
         )
@@ -39,6 +44,8 @@ class Filters:
             "view": self.view if self.view != "all" else None,
             "number": self.number,
             "person": self.person,
+            "stage": self.stage,
+            "tag": self.tag,
             "unread": "1" if self.unread else None,
             "q": self.text or None,
         }
@@ -53,13 +60,21 @@ class Filters:
         return replace(self, person=None).address
 
     @property
+    def address_of_any_stage(self) -> str:
+        return replace(self, stage=None).address
+
+    @property
+    def address_of_any_tag(self) -> str:
+        return replace(self, tag=None).address
+
+    @property
     def address_of_read_too(self) -> str:
         return replace(self, unread=False).address
 
     @property
     def narrows(self) -> bool:
         """Whether more than a view is asked for."""
-        return bool(self.number or self.person or self.unread)
+        return bool(self.number or self.person or self.stage or self.tag or self.unread)
 
 
 NO_FILTERS = Filters()

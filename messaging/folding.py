@@ -17,7 +17,7 @@ Direction = Message.Direction
 State = Conversation.State
 # Tables beside messages that point at a conversation, as "app.model.field": their rows go along and
 # come back. Whoever adds such a table adds it here, and sees to what may be there only once.
-ALONG: tuple[str, ...] = ("messaging.Note.conversation", "messaging.Draft.conversation")
+ALONG: tuple[str, ...] = ("messaging.note.conversation", "messaging.draft.conversation")
 # What a folded conversation gets back when it is one of its own again.
 _OWN = ("state", "closed_at", "unread_count")
 

@@ -4,7 +4,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from messaging.mailing import LONGEST_SUBJECT
-from messaging.models import Lead, MessageFile
+from messaging.models import Lead, MessageFile, Tag
 from messaging.outbox import LONGEST_TEXT
 from tenants.accounts.models import User
 
@@ -211,6 +211,16 @@ class MergeForm(LinkForm):
     def problem(self) -> str:
         """What is wrong with what was asked for; nothing while nothing was."""
         return self.first_error() if self.data.get("other") and self.errors else ""
+
+
+class TagsForm(_Form):
+    """The tags of a lead."""
+
+    tags = forms.ModelMultipleChoiceField(Tag.objects.none(), required=False)
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["tags"].queryset = Tag.objects.all()
 
 
 class StandInForm(_Form):

@@ -30,8 +30,3 @@ def move(lead: Lead, *, to: Stage, by, now: datetime) -> Lead:
         activities.stage_changed(change)
         activities.touched([lead.pk], now=now)
     return lead
-
-
-def first_stage() -> Stage | None:
-    """Where a lead without a stage stands."""
-    return Stage.objects.filter(kind=Stage.Kind.OPEN).first()

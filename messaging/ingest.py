@@ -7,7 +7,7 @@ whoever calls has a transaction open.
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db.models import F
 from django.utils import timezone
@@ -20,6 +20,7 @@ from messaging import (
     erasing,
     events,
     facts,
+    matching,
     media,
     merging,
     optouts,
@@ -41,8 +42,6 @@ logger = logging.getLogger(__name__)
 
 Status = Message.Status
 Direction = Message.Direction
-# How far apart our send and the provider's echo of it may lie to be taken for one message.
-ECHO_WITHIN = timedelta(minutes=10)
 _Change = events.Edited | events.Reacted
 
 
@@ -121,7 +120,7 @@ class Batch:
         peer = _peer(event)
         conversation = self._conversation(event, instance, peer)
         if event.from_us:
-            own = _own_message(event, conversation, instance, at)
+            own = matching.shown_by(event, conversation, instance.pk, at)
             if own is not None:
                 self._adopt_echo(own, event, fact)
                 return
@@ -175,19 +174,19 @@ class Batch:
     def _adopt_echo(self, message: Message, event: events.Received, fact: MessageEvent) -> None:
         """The provider shows us what we sent: now we know its id and that it left."""
         facts.belongs_to(fact, message)
-        _learn_ids(message, event)
+        matching.learn_ids(message, **_ids(event))
         statuses.raise_to(message, Status.SENT)
         changing.adopt_waiting(message)
         self._note(message)
 
     def _move_status(self, event: events.StatusChanged, fact: MessageEvent) -> None:
-        message = _outgoing(fact.instance_id, event)
+        message = matching.meant_by(event, fact.instance_id)
         if message is None:
             return
         facts.belongs_to(fact, message)
         before = message.status
         statuses.apply(message, event.status, event.error_code, event.error_detail)
-        if _learn_ids(message, event):
+        if matching.learn_ids(message, **_ids(event)):
             changing.adopt_waiting(message)
         elif message.status == before:
             return
@@ -244,26 +243,8 @@ class Batch:
         self._changed.add(("message", message.conversation_id, message.pk))
 
 
-def _learn_ids(message: Message, event: events.StatusChanged | events.Received) -> bool:
-    """Keep the provider's ids of a message that was known by our own only; whether there were."""
-    told = {"external_id": event.external_id, "provider_number": event.provider_number}
-    new = {name: value for name, value in told.items() if value and not getattr(message, name)}
-    for name, value in new.items():
-        setattr(message, name, value)
-    if new:
-        message.save(update_fields=list(new))
-    return bool(new)
-
-
-def link(message: Message, external_id: str) -> None:
-    """Give a sent message the provider's id for it, and the statuses that waited for it."""
-    linked = Message.objects.filter(pk=message.pk, external_id="").update(external_id=external_id)
-    if not linked:
-        return
-    message.refresh_from_db()
-    changing.adopt_waiting(message)
-    activities.order([message.pk])
-    realtime.publish("message", conversation=message.conversation_id, message=message.pk)
+def _ids(event: events.Received | events.StatusChanged) -> dict[str, str]:
+    return {"external_id": event.external_id, "provider_number": event.provider_number}
 
 
 def _find_or_open(
@@ -330,44 +311,6 @@ def _insert_message(
     )
 
 
-def _own_message(
-    event: events.Received, conversation: Conversation, instance: ProviderInstance, at: datetime
-) -> Message | None:
-    """The message of ours that an echo shows: by id, by number, by our reference, else the
-    oldest of the same words and time that has no id yet."""
-    known = _outgoing(instance.pk, event)
-    if known is not None:
-        return known
-    return (
-        Message.objects.filter(
-            conversation=conversation,
-            instance_id=instance.pk,
-            direction=Direction.OUT,
-            external_id="",
-            text=event.text,
-            status__in=(Status.SENDING, Status.UNKNOWN, Status.SENT),
-            sent_at__range=(at - ECHO_WITHIN, at + ECHO_WITHIN),
-        )
-        .order_by("id")
-        .first()
-    )
-
-
-def _outgoing(instance_id: int, event: events.StatusChanged | events.Received) -> Message | None:
-    ways = (
-        ("external_id", event.external_id),
-        ("provider_number", event.provider_number),
-        ("reference", event.echo if _is_uuid(event.echo) else ""),
-    )
-    for name, value in ways:
-        if value:
-            mine = Message.objects.filter(instance_id=instance_id, direction=Direction.OUT)
-            found = mine.filter(**{name: value}).first()
-            if found is not None:
-                return found
-    return None
-
-
 def _message(instance_id: int, external_id: str) -> Message | None:
     return Message.objects.filter(instance_id=instance_id, external_id=external_id).first()
 
@@ -401,7 +344,3 @@ def _is_last(conversation: Conversation, message: Message) -> bool:
         .get()
     )
     return last[0] is None or (message.sent_at, message.pk) >= last
-
-
-def _is_uuid(text: str) -> bool:
-    return len(text) == 36 and text.count("-") == 4

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Max, Q
 from django.utils.translation import gettext_lazy as _
 
-from messaging import addressing, folding, realtime, signals
+from messaging import addressing, folding, realtime, signals, tagging
 from messaging.models import Conversation, Lead, LeadIdentity, LeadMerge, Message
 from tenants import audit, orders
 from tenants.context import current_number
@@ -39,6 +39,7 @@ MOVES: dict[str, Move] = {
     "messaging.leadidentity.lead": Move.HERE,
     "messaging.leadmerge.kept": Move.STAY,
     "messaging.leadmerge.merged": Move.STAY,
+    "messaging.leadtag.lead": Move.HERE,
     "messaging.message.lead": Move.HERE,
     "messaging.stagechange.lead": Move.ROWS,
     "messaging.standing.lead": Move.STAY,
@@ -94,6 +95,7 @@ def merge(kept: Lead, other: Lead, *, by=None) -> LeadMerge:
         "identities": _ids(other.identities),
         "messages": _ids(other.messages),
         "rows": _move_rows(other, kept),
+        "tags": tagging.go_along(other, kept),
         "before": before,
         "after": after,
         "newest_message": _newest_message(),
@@ -140,6 +142,7 @@ def undo(record: LeadMerge, *, by, now: datetime) -> LeadMerge:
         mine = conversation.messages.filter(pk__in=unread)
         folding.recount(conversation, unread=mine.count())
     _move_rows_back(kept, other, moved["rows"])
+    tagging.come_back(other, kept, moved.get("tags", []))
     _write(kept, _as_before(kept, moved))
     record.undone_at, record.undone_by = now, by
     record.save(update_fields=["undone_at", "undone_by"])

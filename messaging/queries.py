@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
-from messaging import drafting
+from messaging import drafting, pipeline
 from messaging.filters import NO_FILTERS, Filters
 from messaging.models import Activity, Conversation, Lead, LeadIdentity, Message, MessageFile
 from tenants.permissions import Action, may
@@ -106,6 +106,10 @@ def matching(user, filters: Filters, *, closed_too: bool = False) -> QuerySet[Co
         rows = rows.filter(instance_id=filters.number)
     if filters.person:
         rows = rows.filter(assignee=filters.person)
+    if filters.stage:
+        rows = rows.filter(pipeline.standing_at(filters.stage, "lead__"))
+    if filters.tag:
+        rows = rows.filter(lead__tags=filters.tag)
     if filters.unread:
         rows = rows.filter(unread_count__gt=0)
     return rows
@@ -198,10 +202,16 @@ def leads(
     among: QuerySet | None = None,
     *,
     only_unknown: bool = False,
+    stage: int | None = None,
+    tag: int | None = None,
 ) -> Page:
     """A page of leads, newest first; `after` is the last id seen."""
-    rows = Lead.objects.filter(merged_into=None).select_related("owner")
-    rows = rows.prefetch_related("identities").order_by("-id")
+    rows = Lead.objects.filter(merged_into=None).select_related("owner", "stage")
+    rows = rows.prefetch_related("identities", "tags").order_by("-id")
+    if stage is not None:
+        rows = rows.filter(pipeline.standing_at(stage))
+    if tag is not None:
+        rows = rows.filter(tags=tag)
     if among is not None:
         rows = rows.filter(pk__in=among)
     if only_unknown:

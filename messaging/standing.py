@@ -23,7 +23,10 @@ def refresh(lead_ids: Iterable[int], *, now: datetime) -> None:
 
 
 def refresh_changed(*, now: datetime) -> int:
-    """Draw the rows of leads that have none, or were changed since; how many there were."""
+    """Draw the rows of leads that were changed since, or made; how many there were.
+
+    Looks back two days: every row is drawn again each night.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_CHANGED)
         ids = [pk for (pk,) in cursor.fetchall()]
@@ -56,7 +59,8 @@ SELECT 1 FROM messaging_standing WHERE lead_id = ANY(%(leads)s) ORDER BY lead_id
 _CHANGED = """
 SELECT lead.id FROM messaging_lead lead
 LEFT JOIN messaging_standing standing ON standing.lead_id = lead.id
-WHERE standing.lead_id IS NULL OR standing.refreshed_at < lead.updated_at
+WHERE lead.updated_at > now() - interval '2 days'
+  AND (standing.lead_id IS NULL OR standing.refreshed_at < lead.updated_at)
 LIMIT 100000
 """
 

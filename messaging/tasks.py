@@ -3,7 +3,7 @@
 import logging
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from messaging import (
@@ -15,11 +15,12 @@ from messaging import (
     looking_after,
     media,
     reconciling,
+    retention,
     templates,
 )
 from messaging.providers.base import SendError
-from tenants import context, directory, orders
-from tenants.accounts.models import RememberedWrite
+from tenants import audit, context, directory, orders
+from tenants.accounts.models import RememberedWrite, User
 from tenants.models import ProviderInstance, Tenant
 
 logger = logging.getLogger(__name__)
@@ -139,6 +140,16 @@ def reconcile(tenant: int, instance: int, minutes: int | None = None) -> None:
             logger.warning("instance %s: its journal cannot be read: %s", instance, error.code)
 
 
+def apply_retention(timestamp: int) -> None:
+    """Remove what is older than its tenant keeps it; one tenant's trouble is not the others'."""
+    for tenant in list(Tenant.objects.exclude(retention_days=None).order_by("number")):
+        try:
+            with context.entered(tenant), audit.coming_from("retention"):
+                retention.apply(tenant.retention_days, now=timezone.now())
+        except DatabaseError:
+            logger.exception("tenant %s: its old messages were not removed", tenant.number)
+
+
 def forget_old(timestamp: int) -> None:
     """Remove deliveries, and answers to repeated writes, that need not be kept longer."""
     inbox.forget_old(timezone.now())
@@ -149,3 +160,4 @@ def forget_old(timestamp: int) -> None:
             RememberedWrite.objects.filter(created_at__lt=before).delete()
             media.forget_unsent(before)
             media.recount()
+            User.objects.recount()

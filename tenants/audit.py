@@ -31,6 +31,8 @@ SECRET = re.compile(
 
 # What each act is called where people read it.
 ACTS: dict[str, Any] = {
+    "deliveries.replayed": _("Deliveries read again"),
+    "delivery.opened": _("Content of a delivery read"),
     "instance.connected": _("Number connected"),
     "instance.changed": _("Number changed"),
     "instance.linked": _("Number's connection started"),
@@ -50,10 +52,19 @@ ACTS: dict[str, Any] = {
     "person.second_step_added": _("Second step set up"),
     "person.second_step_removed": _("Second step removed"),
     "person.recovery_codes_made": _("Recovery codes made"),
+    "jobs.retried": _("Jobs done again"),
     "lead.merged": _("Leads merged"),
     "lead.parted": _("Merge undone"),
     "tenant.created": _("Vendor created"),
     "tenant.changed": _("Vendor changed"),
+    "tenant.erasure_ordered": _("Erasure ordered"),
+    "tenant.export_downloaded": _("Export downloaded"),
+    "tenant.export_ordered": _("Export ordered"),
+    "tenant.owner_invited": _("Owner invited"),
+    "tenant.renamed": _("Vendor renamed"),
+    "tenant.replay_ordered": _("Deliveries read again"),
+    "tenant.resumed": _("Vendor opened again"),
+    "tenant.suspended": _("Vendor suspended"),
     "tenant.deleted": _("Vendor deleted"),
     "tenant.second_step_required": _("Second step required or not"),
 }

@@ -16,6 +16,7 @@ from phonenumbers.geocoder import LOCALE_DATA
 from tenants import audit
 from tenants.accounts.models import User
 from tenants.models import Tenant
+from tenants.settling import LONGEST_NAME, LONGEST_RETENTION_DAYS, SHORTEST_RETENTION_DAYS
 
 LARGEST_ID = 2**63 - 1
 RANGES = 2
@@ -107,6 +108,42 @@ class OrganisationForm(forms.ModelForm):
     def settings(self) -> dict:
         """What was typed, as the settings' names have it."""
         return {name: self.cleaned_data[name] for name in self.Meta.fields}
+
+
+class RetentionForm(forms.Form):
+    """How long messages are kept. Keeping less than before removes for good: the name is typed."""
+
+    retention_days = forms.IntegerField(
+        label=_("Days messages are kept"),
+        required=False,
+        min_value=SHORTEST_RETENTION_DAYS,
+        max_value=LONGEST_RETENTION_DAYS,
+        help_text=_("Leave it empty to keep everything."),
+    )
+    confirmation = forms.CharField(
+        label=_("Name of your organisation, to confirm"),
+        required=False,
+        max_length=LONGEST_NAME,
+        help_text=_("Only where less is kept than before."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+    def __init__(self, *args, tenant: Tenant, **kwargs) -> None:
+        initial = {"retention_days": tenant.retention_days}
+        super().__init__(*args, label_suffix="", initial=initial, **kwargs)
+        self._tenant = tenant
+
+    def clean(self) -> dict:
+        given = super().clean()
+        wanted, kept = given.get("retention_days"), self._tenant.retention_days
+        keeps_less = wanted is not None and (kept is None or wanted < kept)
+        if keeps_less and given.get("confirmation", "").strip() != self._tenant.name.strip():
+            self.add_error("confirmation", _("Type the name of your organisation as it is."))
+        return given
+
+    def settings(self) -> dict:
+        """What was typed, as the settings' names have it."""
+        return {"retention_days": self.cleaned_data["retention_days"]}
 
 
 def countries() -> list[tuple[str, str]]:

@@ -100,6 +100,15 @@ def closed_reason(number: int, now: datetime | None = None) -> str:
     return allowed.closed_reason if begun else ""
 
 
+def closed_sentence(number: int) -> Any:
+    """Why a tenant may only read at the moment, for people to read; "" while it may do all."""
+    reason = closed_reason(number)
+    why = directory.tenant_numbered(number).suspended_reason if reason == "suspended" else ""
+    if not why:
+        return CLOSED.get(reason, "")
+    return _("%(sentence)s The reason: %(why)s") % {"sentence": CLOSED[reason], "why": why}
+
+
 def closes_at(number: int) -> datetime | None:
     """From when on a tenant may only read if nothing is done; None while nothing threatens."""
     allowed = allowance_of(number)
@@ -220,7 +229,7 @@ def _refuse_while_closed(number: int) -> None:
     reason = closed_reason(number)
     if reason:
         code = "tenant_suspended" if reason == "suspended" else f"subscription_{reason}"
-        raise LimitReached(code, CLOSED[reason])
+        raise LimitReached(code, closed_sentence(number))
 
 
 CLOSED = {

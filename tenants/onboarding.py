@@ -106,6 +106,40 @@ def require_possible(
         _free_host_label(facts.slug)
 
 
+def rename_tenant(tenant: Tenant, slug: str, *, by: User | None = None) -> Tenant:
+    """Give a tenant another slug, or `OnboardingError`.
+
+    The former one leads to it for good, so that addresses pasted at providers go on working. Its
+    host stays as well: people's passkeys are bound to it.
+    """
+    slug = slug.strip()
+    _check_slug(slug)
+    with context.entered_public():
+        with transaction.atomic():
+            _lock_names()
+            found = Tenant.objects.select_for_update().get(number=tenant.number)
+            former = found.slug
+            if slug == former:
+                return found
+            _require_free_slug(slug, besides=found)
+            SlugAlias.objects.filter(tenant=found, slug__iexact=slug).delete()
+            if slug.lower() != former.lower():
+                SlugAlias.objects.create(slug=former, tenant=found)
+            found.slug = slug
+            found.save(update_fields=["slug"])
+            audit.record(
+                "tenant.renamed",
+                by=by,
+                subject=found,
+                tenant=found,
+                before={"slug": former},
+                after={"slug": slug},
+            )
+            directory.changed()
+    directory.forget()
+    return found
+
+
 def delete_tenant(tenant: Tenant, *, by: User | None = None) -> None:
     """Remove a tenant with all that is its own, and make sure that nothing is left.
 
@@ -160,11 +194,7 @@ def _checked(slug: str, name: str, country: str, time_zone: str, language: str) 
         time_zone=time_zone.strip() or settings.DEFAULT_TIME_ZONE,
         language=language.strip().lower() or settings.LANGUAGE_CODE,
     )
-    if not SLUG.match(facts.slug):
-        raise OnboardingError(
-            "slug",
-            _("Use 1 to 63 letters, digits, hyphens or underscores; begin with a letter or digit."),
-        )
+    _check_slug(facts.slug)
     if not 1 <= len(facts.name) <= LONGEST_NAME or "\0" in facts.name:
         raise OnboardingError("name", _("Give a name of 1 to 200 characters."))
     if facts.country not in phonenumbers.SUPPORTED_REGIONS:
@@ -174,6 +204,16 @@ def _checked(slug: str, name: str, country: str, time_zone: str, language: str) 
     if facts.language not in dict(settings.LANGUAGES):
         raise OnboardingError("language", _("Choose one of: fr, en."))
     return facts
+
+
+def _check_slug(slug: str) -> None:
+    if not SLUG.match(slug):
+        raise OnboardingError(
+            "slug",
+            _("Use 1 to 63 letters, digits, hyphens or underscores; begin with a letter or digit."),
+        )
+    if host_label(slug) in {"", *RESERVED_HOST_LABELS}:
+        raise OnboardingError("slug", _("This name is reserved: choose another slug."))
 
 
 def _check_owner(email: str, password: str) -> None:
@@ -194,11 +234,10 @@ def check_owner_email(email: str) -> None:
         raise OnboardingError("owner_email", _("This address is too long."))
 
 
-def _make(facts: _Facts, by: User | None, owner: str = "") -> Tenant:
+def _make(facts: _Facts, by: User | None, owner_email: str = "") -> Tenant:
     """The row and the schema, in one transaction."""
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_NAMES_LOCK])
+        _lock_names()
         _require_free_slug(facts.slug)
         number = _next_number()
         tenant = Tenant(
@@ -218,22 +257,28 @@ def _make(facts: _Facts, by: User | None, owner: str = "") -> Tenant:
             by=by,
             subject=tenant,
             tenant=tenant,
-            after={"slug": facts.slug, "name": facts.name, "owner": owner},
+            after={"slug": facts.slug, "name": facts.name, "owner": owner_email},
         )
     return tenant
 
 
-def _require_free_slug(slug: str) -> None:
-    taken = Tenant.objects.filter(slug__iexact=slug).exists()
-    if taken or SlugAlias.objects.filter(slug__iexact=slug).exists():
+def _lock_names() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_NAMES_LOCK])
+
+
+def _require_free_slug(slug: str, besides: Tenant | None = None) -> None:
+    """`besides` is the tenant that may have, or once have had, this slug itself."""
+    own = besides.number if besides else 0
+    taken = Tenant.objects.filter(slug__iexact=slug).exclude(number=own).exists()
+    former = SlugAlias.objects.filter(slug__iexact=slug).exclude(tenant_id=own)
+    if taken or former.exists():
         raise OnboardingError("slug", _("Another vendor has this slug, or once had it."))
 
 
 def _free_host_label(slug: str) -> str:
     """The label the slug asks for, with a number behind it where that is another tenant's."""
     wanted = host_label(slug)
-    if not wanted or wanted in RESERVED_HOST_LABELS:
-        raise OnboardingError("slug", _("This name is reserved: choose another slug."))
     label, position = wanted, 1
     while Tenant.objects.filter(host_label=label).exists():
         position += 1

@@ -27,6 +27,9 @@ class Action(StrEnum):
     COUNT_PER_PERSON = "count_per_person"
     SEE_TEAM = "see_team"
     MANAGE_TEAM = "manage_team"
+    MAKE_OWNERS = "make_owners"
+    REMOVE_PEOPLE = "remove_people"
+    REQUIRE_SECOND_STEP = "require_second_step"
     MANAGE_SETTINGS = "manage_settings"
     SEE_AUDIT = "see_audit"
     SEE_BILLING = "see_billing"
@@ -42,7 +45,10 @@ WORDS = {
     Action.CLOSE: _("Close and reopen conversations"),
     Action.EDIT_LEADS: _("Change and merge leads"),
     Action.SEE_TEAM: _("See who is in the team"),
-    Action.MANAGE_TEAM: _("Invite, change and remove people"),
+    Action.MANAGE_TEAM: _("Invite people, give roles, close access"),
+    Action.MAKE_OWNERS: _("Make owners, and change what other owners may"),
+    Action.REMOVE_PEOPLE: _("Remove people for good"),
+    Action.REQUIRE_SECOND_STEP: _("Ask everybody for a second step"),
     Action.MANAGE_SETTINGS: _("Change the settings"),
     Action.SEE_AUDIT: _("Read the audit"),
     Action.HANDLE_ALERTS: _("Handle alerts"),

@@ -11,8 +11,9 @@ from django.contrib.auth import SESSION_KEY
 
 from tenants import directory
 from tenants.accounts import second_step, sessions
-from tenants.accounts.models import User
+from tenants.accounts.models import Role, User
 from tenants.context import current_number, in_tenant
+from tenants.models import Tenant
 from tenants.permissions import Action, may
 
 
@@ -62,7 +63,8 @@ def user_of_session(key: str) -> User | None:
     if known is None:
         return None
     here = directory.tenant_numbered(current_number())
-    return None if second_step.is_lacking(known.user, here) else known.user
+    shut_out = here.state == Tenant.State.SUSPENDED and known.user.role != Role.OWNER
+    return None if shut_out or second_step.is_lacking(known.user, here) else known.user
 
 
 async def _tenant_of(host: str):

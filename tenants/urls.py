@@ -7,6 +7,7 @@ from tenants.views import audit, organisation, roles
 urlpatterns = [
     path("", organisation.organisation, name="settings"),
     path("hours/", organisation.hours, name="settings-hours"),
+    path("retention/", organisation.retention, name="settings-retention"),
     path("logo/<str:digest>/", organisation.logo, name="settings-logo"),
     path("roles/", roles.show, name="roles"),
     path("roles/decide/", roles.decide, name="roles-decide"),

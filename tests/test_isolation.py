@@ -29,19 +29,29 @@ from PIL import Image
 import alerts.forms
 import billing.forms
 import messaging.forms
+import messaging.settings_forms
 import tenants.accounts.forms
 import tenants.forms
 from alerts import resolving
 from alerts.models import Alert
 from billing.models import BillingEvent, Invoice, Plan, Subscription
 from messaging import followups, links, merging, noting, realtime
-from messaging.models import Conversation, Lead, Message, MessageFile, MessageTemplate
+from messaging.models import (
+    CannedReply,
+    Conversation,
+    Lead,
+    Message,
+    MessageFile,
+    MessageTemplate,
+    Stage,
+    Tag,
+)
 from tenants import audit, context, directory, logos, onboarding
 from tenants import secrets as sealing
 from tenants.accounts import invitations, new_email
 from tenants.accounts.models import Invitation, KnownSession, Role, User
 from tenants.api import tokens
-from tenants.models import ProviderInstance, Tenant, WebhookDelivery
+from tenants.models import ProviderInstance, Tenant, Undertaking, WebhookDelivery
 from tests import factories, walking
 from tests.conftest import PASSWORD, address, host_of, user_of
 from tests.walking import PUBLIC, TENANT, Actor, Exemption, Rules
@@ -283,6 +293,9 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         )  # fmt: skip
         # Failed, so that trying it again would change it.
         Message.objects.update(status="failed", direction="out", error_code="rejected")
+        stage = Stage.objects.create(name=name, position=9)
+        tag = Tag.objects.create(name=name)
+        reply = CannedReply.objects.create(shortcut="leak", text=text)
         alert, follow_up = _plant_alert(conversation.lead, text)
         file = MessageFile.objects.create(
             message=message, kind="document", path="files/leak.pdf", state="stored", size=7
@@ -297,6 +310,9 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         "alert": alert.pk,
         "app_label": "tenants",
         "audit_entry": entry.pk,
+        "stage": stage.pk,
+        "tag": tag.pk,
+        "reply": reply.pk,
         "logo_digest": _plant_logo(tenant),
         "authenticator": authenticator.pk,
         "file": file.pk,
@@ -306,6 +322,7 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         "crm_id": f"crm-{tenant.slug}",
         "conversation": conversation.pk,
         "delivery": _plant_delivery(tenant, instance),
+        "undertaking": _plant_undertaking(tenant),
         "external_id": message.external_id,
         "follow_up": follow_up.pk,
         "instance": instance.pk,
@@ -386,6 +403,12 @@ def _plant_logo(tenant: Tenant) -> str:
     Tenant.objects.filter(pk=tenant.pk).update(logo=path)
     directory.changed()
     return path.rpartition("/")[2].removesuffix(".png")
+
+
+def _plant_undertaking(tenant: Tenant) -> int:
+    return Undertaking.objects.create(
+        kind=Undertaking.Kind.EXPORT, tenant_number=tenant.number, slug=tenant.slug
+    ).pk
 
 
 def _plant_delivery(tenant: Tenant, instance: ProviderInstance) -> int:
@@ -500,7 +523,14 @@ def test_walk_of_staff_at_home_shows_no_content(make_world, client_for):
 
 @pytest.mark.parametrize(
     "module",
-    [alerts.forms, billing.forms, messaging.forms, tenants.accounts.forms, tenants.forms],
+    [
+        alerts.forms,
+        billing.forms,
+        messaging.forms,
+        messaging.settings_forms,
+        tenants.accounts.forms,
+        tenants.forms,
+    ],
 )
 def test_every_field_of_a_form_is_known_to_the_walk(module):
     assert walking.untaught_form_fields(module) == set()

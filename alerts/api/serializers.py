@@ -172,7 +172,7 @@ class AlertOut(serializers.ModelSerializer):
     severity = serializers.CharField()
     message = serializers.SerializerMethodField()
     lead = LeadName(allow_null=True)
-    owner = serializers.SerializerMethodField()
+    owner = Colleague(source="lead.owner", allow_null=True)
     instance = serializers.SerializerMethodField()
     suggested_action = serializers.SerializerMethodField()
     manual = serializers.BooleanField(source="is_manual")
@@ -194,11 +194,6 @@ class AlertOut(serializers.ModelSerializer):
 
     def get_message(self, alert: Alert) -> str:
         return wording.message(alert, self.context.get("numbers"))
-
-    @extend_schema_field(Colleague(allow_null=True))
-    def get_owner(self, alert: Alert):
-        owner = alert.lead.owner if alert.lead else None
-        return Colleague(owner).data if owner else None
 
     @extend_schema_field(OpenApiTypes.INT)
     def get_instance(self, alert: Alert) -> int | None:

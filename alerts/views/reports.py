@@ -2,6 +2,7 @@
 
 import csv
 
+from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -10,6 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 from alerts import figures as drawn
 from alerts.models import DurationDay, TeamHabits
 from messaging.views.access import page
+from tenants import audit
 from tenants.permissions import Action, may
 
 
@@ -67,7 +69,9 @@ def per_person(request):
     habits = TeamHabits.objects.first() or TeamHabits()
     is_on = request.POST.get("on") == "1"
     habits.figures_per_person_since = timezone.now() if is_on else None
-    habits.save()
+    with transaction.atomic():
+        habits.save()
+        audit.record("figures.per_person", by=request.user, after={"is_on": is_on})
     return redirect("alerts:team")
 
 

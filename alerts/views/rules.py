@@ -1,6 +1,7 @@
 """The tenant's settings of each kind of alert: on or off, from when on, in which hours."""
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpResponseBadRequest
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -14,6 +15,7 @@ from alerts.rules import RULES
 from alerts.thresholds import NO_STAGE, Tuning
 from messaging.models import Stage
 from messaging.views.access import page
+from tenants import audit
 from tenants.permissions import Action
 
 MINUTE = 60
@@ -74,15 +76,32 @@ def _save(request, stage: int) -> str:
     known = [each for each in typed.values() if each is not None]
     if known != sorted(known):
         return str(_("A worse severity cannot begin earlier than a milder one."))
-    saved, _is_new = AlertRule.objects.get_or_create(code=code)
-    if stage:
-        saved.stage_thresholds = {**saved.stage_thresholds, str(stage): typed}
-    else:
-        saved.thresholds = typed
-        saved.is_on = request.POST.get("on") == "1"
-        saved.in_opening_hours = request.POST.get("hours") == "1"
-    saved.save()
+    with transaction.atomic():
+        saved, _is_new = AlertRule.objects.select_for_update().get_or_create(code=code)
+        before = _facts(saved)
+        if stage:
+            saved.stage_thresholds = {**saved.stage_thresholds, str(stage): typed}
+        else:
+            saved.thresholds = typed
+            saved.is_on = request.POST.get("on") == "1"
+            saved.in_opening_hours = request.POST.get("hours") == "1"
+        saved.save()
+        old, new = audit.difference(before, _facts(saved))
+        name = str(RULES[code].label)
+        audit.record(
+            "alert_rule.changed", by=request.user, subject_name=name, before=old, after=new
+        )
     return ""
+
+
+def _facts(saved: AlertRule) -> dict:
+    """What the audit compares."""
+    return {
+        "is_on": saved.is_on,
+        "in_opening_hours": saved.in_opening_hours,
+        "thresholds": saved.thresholds,
+        "stage_thresholds": saved.stage_thresholds,
+    }
 
 
 def _seconds(written: str) -> int | None:

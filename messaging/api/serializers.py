@@ -11,7 +11,17 @@ from rest_framework.exceptions import ErrorDetail
 
 from messaging import links, templates
 from messaging.filters import VIEWS
-from messaging.models import Conversation, Lead, LeadIdentity, Message, MessageFile, MessageTemplate
+from messaging.models import (
+    CannedReply,
+    Conversation,
+    Lead,
+    LeadIdentity,
+    Message,
+    MessageFile,
+    MessageTemplate,
+    Stage,
+    Tag,
+)
 from messaging.providers import get as provider_of
 from messaging.queries import Cursor
 from tenants.accounts.models import User
@@ -50,8 +60,11 @@ class MessagesAsked(PageAsked):
 
 
 class LeadsAsked(PageAsked):
-    """Which leads: those whose name or address has `text`, older than the lead `after`; with
-    `unknown`, only senders nobody of the team has recognised yet."""
+    """Which leads: those whose name or address has `text`, of one `stage`, with one `tag`, older
+    than the lead `after`; with `unknown`, only senders nobody has recognised yet."""
+
+    stage = serializers.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
+    tag = serializers.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
 
     text = serializers.CharField(required=False, max_length=200)
     unknown = serializers.BooleanField(default=False)
@@ -80,19 +93,53 @@ class IdentityOut(serializers.ModelSerializer):
         read_only_fields = fields
 
 
+class StageOut(serializers.ModelSerializer):
+    """A step of the pipeline, called in the caller's language."""
+
+    name = serializers.CharField(source="__str__")
+    kind = serializers.CharField()
+
+    class Meta:
+        model = Stage
+        fields = ("id", "name", "kind", "position", "stale_after_days")
+        read_only_fields = fields
+
+
+class TagOut(serializers.ModelSerializer):
+    """A word that leads can carry."""
+
+    colour = serializers.CharField()
+
+    class Meta:
+        model = Tag
+        fields = ("id", "name", "colour")
+        read_only_fields = fields
+
+
+class CannedReplyOut(serializers.ModelSerializer):
+    """An answer given often; what stands in braces is filled in where a person uses it."""
+
+    class Meta:
+        model = CannedReply
+        fields = ("id", "shortcut", "text")
+        read_only_fields = fields
+
+
 class LeadOut(serializers.ModelSerializer):
     """A lead. `merged_into` is the lead that took its place, if one did; `recognised_at` is null
     for a sender of whom nobody of the team has said yet who it is."""
 
     owner = Colleague(allow_null=True)
+    stage = StageOut(allow_null=True)
+    tags = TagOut(many=True)
     identities = IdentityOut(many=True)
     merged_into = serializers.IntegerField(source="merged_into_id", allow_null=True)
 
     class Meta:
         model = Lead
         fields = (
-            "id", "name", "note", "owner", "identities", "merged_into", "recognised_at",
-            "created_at", "updated_at",
+            "id", "name", "note", "owner", "stage", "tags", "identities", "merged_into",
+            "recognised_at", "created_at", "updated_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -374,6 +421,8 @@ class LeadChange(serializers.Serializer):
     note = Text(required=False, allow_blank=True, max_length=20_000)
     owner = Id(required=False, allow_null=True)
     recognised = serializers.BooleanField(required=False)
+    stage = Id(required=False)
+    tags = serializers.ListField(child=Id(), required=False, max_length=200)
 
 
 def page_of(serializer: type[serializers.Serializer]):

@@ -11,10 +11,19 @@ from rest_framework import status
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.response import Response
 
-from messaging import addressing, conversing, handling, outbox, queries, searching, templates
+from messaging import (
+    addressing,
+    conversing,
+    handling,
+    outbox,
+    queries,
+    searching,
+    tagging,
+    templates,
+)
 from messaging.api import serializers as shapes
 from messaging.filters import Filters
-from messaging.models import Conversation, Lead, Message, MessageTemplate
+from messaging.models import Conversation, Lead, Message, MessageTemplate, Stage, Tag
 from tenants import directory
 from tenants.accounts.models import User
 from tenants.api.errors import NotHere, Refusal
@@ -198,6 +207,8 @@ class LeadsView(ApiView):
             wanted.get("after"),
             wanted["limit"],
             only_unknown=wanted["unknown"],
+            stage=wanted.get("stage"),
+            tag=wanted.get("tag"),
         )
         return page(request, shapes.LeadOut(found.rows, many=True).data, "after", found.next)
 
@@ -247,6 +258,11 @@ class LeadView(ApiView):
         if "owner" in wanted:
             owner = _colleague(wanted.pop("owner"), "owner")
             handling.give(lead, to=owner, by=request.user, now=timezone.now())
+        if "stage" in wanted:
+            stage = _one_of(Stage, [wanted.pop("stage")], "stage")[0]
+            handling.move(lead, to=stage, by=request.user, now=timezone.now())
+        if "tags" in wanted:
+            tagging.put_on(lead, _one_of(Tag, wanted.pop("tags"), "tags"))
         if "recognised" in wanted:
             known_since = lead.recognised_at or timezone.now()
             wanted["recognised_at"] = known_since if wanted.pop("recognised") else None
@@ -388,6 +404,14 @@ def _colleague(pk: int | None, field: str) -> User | None:
         return None
     found = User.objects.filter(pk=pk, is_active=True).first()
     if found is None:
+        raise NotHere(f"{field}_unknown", field)
+    return found
+
+
+def _one_of(model: Any, ids: list[int], field: str) -> list[Any]:
+    """The rows with these ids; 404 naming the field where one is missing."""
+    found = list(model.objects.filter(pk__in=ids))
+    if len(found) != len(set(ids)):
         raise NotHere(f"{field}_unknown", field)
     return found
 

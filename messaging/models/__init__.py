@@ -12,10 +12,13 @@ from messaging.models.leads import (
     StageChange,
 )
 from messaging.models.notes import Draft, Mention, Note
+from messaging.models.replies import CannedReply
+from messaging.models.tags import LeadTag, Tag
 from messaging.models.templates import MessageTemplate
 
 __all__ = [
     "Activity",
+    "CannedReply",
     "Conversation",
     "Draft",
     "FollowUp",
@@ -23,6 +26,7 @@ __all__ = [
     "Lead",
     "LeadIdentity",
     "LeadMerge",
+    "LeadTag",
     "Mention",
     "Message",
     "MessageEvent",
@@ -32,4 +36,5 @@ __all__ = [
     "Stage",
     "StageChange",
     "Standing",
+    "Tag",
 ]

@@ -6,7 +6,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from messaging import conversing, noting, queries, searching
 from messaging.filters import Filters
-from messaging.models import Conversation
+from messaging.models import Conversation, Stage, Tag
 from messaging.views import showing
 from messaging.views.access import (
     conversation_or_404,
@@ -118,6 +118,8 @@ def filtering(request):
         "filters": Filters.read(request.GET),
         "numbers": showing.numbers(request),
         "team": User.objects.filter(is_active=True).order_by("name", "email"),
+        "stages": Stage.objects.all(),
+        "tags": Tag.objects.all(),
     }
     return render(request, "inbox/filter.html", context)
 
@@ -179,6 +181,8 @@ def _listed(request, after: str | None = None) -> dict:
         "filters": filters,
         "numbers": showing.numbers(request),
         "person": _person(filters),
+        "stage": Stage.objects.filter(pk=filters.stage).first() if filters.stage else None,
+        "tag": Tag.objects.filter(pk=filters.tag).first() if filters.tag else None,
         "is_first_page": not after,
     }
     if filters.text:

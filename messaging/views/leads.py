@@ -1,6 +1,7 @@
 """Leads: the list, one lead, the panel beside a conversation, a first message."""
 
 import uuid
+from dataclasses import replace
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseBadRequest
@@ -11,9 +12,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from messaging import activities, merging, outbox, queries, recognising, searching
+from messaging import activities, merging, outbox, pipeline, queries, recognising, searching
+from messaging.filters import NO_FILTERS, Filters
 from messaging.forms import LeadForm, NoteForm, StartForm
-from messaging.models import Lead, Message
+from messaging.models import Lead, Message, Stage, Tag
 from messaging.views import showing
 from messaging.views.access import conversation_or_404, page
 from tenants import limits
@@ -25,22 +27,28 @@ MOST_CONVERSATIONS = 50
 @require_GET
 @page(Action.READ)
 def leads(request):
-    """The list of leads, newest first, searched by name, number or address."""
-    text = request.GET.get("q", "").strip()[:100]
+    """The list of leads, newest first, by name, number or address, by stage and tag."""
+    asked = Filters.read(request.GET)
     try:
         after = int(request.GET["after"]) if request.GET.get("after") else None
     except ValueError:
         return HttpResponseBadRequest("after")
-    found = searching.leads(text, after)
+    found = searching.leads(asked.text, after, stage=asked.stage, tag=asked.tag)
     template = "leads/rows.html" if request.htmx else "leads/leads.html"
     context = {
         "section": "leads",
         "rows": found.rows,
         "next": found.next,
-        "text": text,
+        "text": asked.text,
+        "stage": asked.stage,
+        "tag": asked.tag,
+        "kept": replace(NO_FILTERS, text=asked.text, stage=asked.stage, tag=asked.tag).address,
+        "narrowed": bool(asked.text or asked.stage or asked.tag),
         "is_first_page": after is None,
         "has_unknown": not request.htmx and recognising.are_there_any(),
     }
+    if not request.htmx:
+        context |= {"stages": Stage.objects.all(), "tags": Tag.objects.all()}
     return render(request, template, context)
 
 
@@ -78,7 +86,9 @@ def panel(request, pk: int):
     """The lead beside its conversation."""
     conversation = conversation_or_404(request, pk)
     about = _about(request.user, conversation.lead)
-    return render(request, "inbox/panel.html", {**about, "conversation": conversation})
+    stage = conversation.lead.stage or pipeline.first_stage()
+    context = {**about, "conversation": conversation, "stage": stage}
+    return render(request, "inbox/panel.html", context)
 
 
 @require_POST
@@ -160,6 +170,7 @@ def _about(user, found: Lead) -> dict:
     return {
         "section": "leads",
         "lead": found,
+        "all_tags": list(Tag.objects.all()),
         "identities": found.identities.order_by("pk"),
         "conversations": queries.visible_conversations(user)
         .filter(lead=found)

@@ -5,6 +5,7 @@ import { mergeHtml, openedId, showPending } from "./conversation.js";
 import * as drafts from "./drafts.js";
 import { fetchPiece } from "./fetching.js";
 import * as files from "./files.js";
+import * as replies from "./replies.js";
 import { words } from "./words.js";
 
 const form = () => document.getElementById("composer");
@@ -29,7 +30,9 @@ export function begin() {
     answering.tell(openedId(), field().value);
     grow();
   });
+  replies.begin();
   field().addEventListener("keydown", (event) => {
+    if (replies.press(event)) return;
     if (event.key !== "Enter" || event.isComposing) return;
     if (subject() ? !(event.ctrlKey || event.metaKey) : event.shiftKey) return;
     event.preventDefault();

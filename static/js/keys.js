@@ -7,6 +7,7 @@ import * as list from "./list.js";
 import * as notes from "./notes.js";
 import * as panel from "./panel.js";
 import * as picks from "./picks.js";
+import * as replies from "./replies.js";
 import * as search from "./search.js";
 
 const CHORD_MS = 1_500;
@@ -19,6 +20,7 @@ const PLAIN = {
   f: () => document.getElementById("filter")?.click(),
   u: () => inbox.isHere() && inbox.toUnread(),
   r: () => composer.focus(),
+  "/": () => replies.open(),
   n: () => notes.open(),
   x: () => inbox.isHere() && picks.toggle(),
   X: () => inbox.isHere() && picks.toggleAll(),
@@ -69,6 +71,7 @@ function stepBack(event) {
   }
   if (panel.stepBack()) return;
   if (event.target.id === "note-text" && notes.close()) return;
+  if (event.target.id === "composer-text" && replies.close()) return;
   if (event.target.closest?.(WRITING) && !event.target.matches("[data-pick]")) {
     event.target.blur();
     return document.getElementById("message-scroll")?.focus();

@@ -115,6 +115,7 @@ function menus() {
 
 function rememberSearch(event) {
   if (!event.target.matches?.("[data-address]")) return;
-  const text = event.target.value.trim();
-  history.replaceState(null, "", text ? `?q=${encodeURIComponent(text)}` : location.pathname);
+  const asked = new URLSearchParams(new FormData(event.target.form));
+  for (const [name, value] of [...asked]) if (!value.trim()) asked.delete(name);
+  history.replaceState(null, "", String(asked) ? `?${asked}` : location.pathname);
 }

@@ -102,7 +102,6 @@ async function offer() {
   const [first] = options();
   if (!first) return hide();
   offered().hidden = false;
-  field().setAttribute("aria-expanded", "true");
   select(first);
 }
 
@@ -128,7 +127,6 @@ function choose(option) {
 function hide() {
   asked = "";
   offered().hidden = true;
-  field().setAttribute("aria-expanded", "false");
   field().removeAttribute("aria-activedescendant");
 }
 

@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from tenants import context
+from tenants.accounts.models import Role
 from tenants.models import Tenant
 
 
@@ -42,8 +43,8 @@ class AccountAdapter(DefaultAccountAdapter):
         return f"{context.bound_to()}:{credentials.get('email', '').strip().lower()}"
 
     def pre_login(self, request, user, **facts):
-        """Tell a suspended tenant's people why they cannot come in."""
-        if is_suspended(request):
+        """Tell a suspended tenant's people why they cannot come in; its owners see it inside."""
+        if is_suspended(request) and user.role != Role.OWNER:
             clear_login(request)
             return render(request, "account/suspended.html", status=403)
         return super().pre_login(request, user, **facts)

@@ -54,7 +54,7 @@ def invite_owner(email: str) -> Invitation:
         for name, value in _fresh_link().items():
             setattr(invitation, name, value)
         invitation.save()
-        _record("invitation.sent", invitation, None)
+        _record("invitation.renewed" if known else "invitation.sent", invitation, None)
     return invitation
 
 

@@ -18,10 +18,14 @@ logger = logging.getLogger(__name__)
 
 
 def send_invitation(request, invitation: Invitation) -> bool:
-    """Send somebody the link to join; False if the mail could not be sent."""
+    """Send somebody the link to join, in the tenant's language: theirs is not known yet.
+
+    False if the mail could not be sent.
+    """
     link = _link(request, "join", invitations.key_of(invitation))
     facts = {"link": link, "invitation": invitation, "tenant": request.tenant}
-    return _send("accounts/email/invitation", invitation.email, facts)
+    with translation.override(request.tenant.language):
+        return _send("accounts/email/invitation", invitation.email, facts)
 
 
 def send_owner_invitation(tenant: Tenant, invitation: Invitation) -> bool:

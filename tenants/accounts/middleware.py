@@ -4,15 +4,18 @@ from django.conf import settings
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpResponse, JsonResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext
 
+from tenants import limits
 from tenants.accounts import second_step, sessions
 from tenants.accounts.adapter import is_suspended
+from tenants.accounts.models import Role
 
 ALWAYS_OPEN = ("/accounts/", "/language/", "/static/", "/mail/")
+OPEN_WHILE_SUSPENDED = (*ALWAYS_OPEN, "/billing/", "/settings/audit/", "/favicon.ico")
 
 
 def bind_session(get_response):
@@ -42,6 +45,21 @@ def lead_to_second_step(get_response):
     return middleware
 
 
+def show_suspension(get_response):
+    """Show a suspended tenant's owners why, and nothing but what concerns it."""
+
+    def middleware(request):
+        if (
+            is_suspended(request)
+            and request.user.is_authenticated
+            and not request.path.startswith(OPEN_WHILE_SUSPENDED)
+        ):
+            return _suspended(request)
+        return get_response(request)
+
+    return middleware
+
+
 def speak_users_language(get_response):
     """Answer in the user's language, else the browser's chosen one, else the tenant's.
 
@@ -60,7 +78,8 @@ def speak_users_language(get_response):
 
 def _user_of_session(request):
     known = sessions.signed_in(request.session)
-    if known is None or is_suspended(request):
+    shut_out = is_suspended(request) and known is not None and known.user.role != Role.OWNER
+    if known is None or shut_out:
         request.session.flush()
         return AnonymousUser()
     sessions.note_use(request, known)
@@ -91,6 +110,16 @@ def _set_up_first(request):
     if request.headers.get("HX-Request"):
         return HttpResponse(status=403, headers={"HX-Redirect": reverse("mfa_index")})
     return redirect("mfa_index")
+
+
+def _suspended(request):
+    if request.path.startswith("/api/"):
+        message = limits.closed_sentence(request.tenant.number)
+        error = {"message": message, "field": None, "code": "tenant_suspended"}
+        return JsonResponse({"success": False, "error": error}, status=403)
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=403, headers={"HX-Redirect": "/"})
+    return render(request, "account/suspended.html", status=403)
 
 
 def _language_of(request) -> str | None:

@@ -72,6 +72,12 @@ class UserManager(BaseUserManager):
                 lambda: self.filter(is_active=True).count() + besides,
             )
 
+    def recount(self) -> None:
+        """Put the public count of the tenant's active people right."""
+        if connection.schema_name != PUBLIC:
+            active = self.filter(is_active=True).count()
+            limits.set_used(context.current_number(), limits.Kind.USERS, active)
+
     def create_superuser(self, email: str, password: str | None = None, **facts) -> "User":
         """A member of the platform's staff; only `public` has any."""
         if connection.schema_name != PUBLIC:
@@ -117,6 +123,13 @@ class User(AbstractBaseUser):
 
     def __str__(self) -> str:
         return self.name or self.email
+
+    def save(self, *args, **kwargs) -> None:
+        """Keep it, and how many people are active where staff look without entering the tenant."""
+        super().save(*args, **kwargs)
+        changed = kwargs.get("update_fields")
+        if changed is None or "is_active" in changed:
+            User.objects.recount()
 
     def get_full_name(self) -> str:
         return str(self)

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from tenants import audit, directory
 from tenants.accounts.models import Role, User, person_removed, tell_rights_changed
 from tenants.models import Tenant
+from tenants.permissions import Action, may
 
 MANAGED = (Role.ADMIN, Role.AGENT, Role.ASSISTANT)
 
@@ -22,7 +23,7 @@ class NotAllowed(Exception):
 
 def roles_for(by: User) -> list[Role]:
     """The roles this person may give: only owners make owners."""
-    return [Role.OWNER, *MANAGED] if by.role == Role.OWNER else list(MANAGED)
+    return [Role.OWNER, *MANAGED] if may(by, Action.MAKE_OWNERS) else list(MANAGED)
 
 
 def change_role(person_id: int, role: str, *, by: User) -> User:
@@ -78,7 +79,7 @@ def remove(person_id: int, *, by: User) -> User:
     Their row stays without address and password, so that the address can be invited again.
     What they looked after is nobody's.
     """
-    if by.role != Role.OWNER:
+    if not may(by, Action.REMOVE_PEOPLE):
         raise NotAllowed(_("Only an owner can remove somebody."))
     with transaction.atomic():
         person = _person_to_change(person_id, by)
@@ -99,7 +100,7 @@ def remove(person_id: int, *, by: User) -> User:
 
 def require_second_step(number: int, required: bool, *, by: User) -> None:
     """Ask everybody of the tenant for a second step, or no longer; owners only."""
-    if by.role != Role.OWNER:
+    if not may(by, Action.REQUIRE_SECOND_STEP):
         raise NotAllowed(_("Only an owner can decide this."))
     with transaction.atomic():
         tenant = Tenant.objects.select_for_update().get(number=number)
@@ -121,7 +122,7 @@ def _person_to_change(person_id: int, by: User) -> User:
     owners = User.objects.select_for_update().filter(role=Role.OWNER).order_by("pk")
     owner_ids = {owner.pk for owner in owners}
     person = User.objects.select_for_update().get(pk=person_id, removed_at=None)
-    if person.pk in owner_ids and by.pk not in owner_ids:
+    if person.pk in owner_ids and not may(by, Action.MAKE_OWNERS):
         raise NotAllowed(_("Only an owner can change another owner."))
     return person
 

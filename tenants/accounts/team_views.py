@@ -11,7 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from tenants.accounts import invitations, mailing, second_step, team
 from tenants.accounts.forms import InviteForm
-from tenants.accounts.models import Invitation, Role, User
+from tenants.accounts.models import Invitation, User
 from tenants.accounts.team import NotAllowed
 from tenants.limits import LimitReached
 from tenants.permissions import Action, needs
@@ -89,7 +89,7 @@ def reactivate(request, pk: int):
     return redirect("team")
 
 
-@needs(Action.MANAGE_TEAM)
+@needs(Action.REMOVE_PEOPLE)
 @require_POST
 def remove(request, pk: int):
     """Take somebody out of the team for good; their name or address is typed to say so."""
@@ -104,7 +104,7 @@ def remove(request, pk: int):
     return redirect("team")
 
 
-@needs(Action.MANAGE_TEAM)
+@needs(Action.REQUIRE_SECOND_STEP)
 @require_POST
 def require_second_step(request):
     """Ask the whole team for a second step, or no longer."""
@@ -130,7 +130,6 @@ def _page(request, form: InviteForm, status: int = 200):
         "invitations": invitations.open_invitations().select_related("invited_by"),
         "form": form,
         "roles": _choices(request.user),
-        "is_owner": request.user.role == Role.OWNER,
     }
     return render(request, "accounts/team.html", facts, status=status)
 

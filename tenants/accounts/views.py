@@ -3,6 +3,7 @@
 from allauth.account.decorators import reauthentication_required
 from allauth.account.internal.flows.login import perform_login, record_authentication
 from allauth.account.models import Login
+from allauth.decorators import rate_limit
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404
@@ -100,6 +101,7 @@ def end_other_sessions(request):
 
 
 @never_cache
+@rate_limit(action="join", limit_get=True)
 @require_http_methods(["GET", "HEAD", "POST"])
 def join(request, key: str):
     """Where an invitation's link leads: name and password, and one is in the team."""

@@ -5,6 +5,7 @@ from rest_framework import status
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 
+from tenants import limits
 from tenants.accounts import second_step
 from tenants.accounts.models import User
 from tenants.api import tokens
@@ -48,7 +49,7 @@ def refuse_suspended(tenant: Tenant | None) -> None:
         raise Refusal(
             status.HTTP_403_FORBIDDEN,
             "tenant_suspended",
-            _("This account is suspended. Please contact your provider."),
+            limits.closed_sentence(tenant.number),
         )
 
 

@@ -30,7 +30,8 @@ def _day() -> serializers.ListField:
 
 
 class SettingsOut(serializers.ModelSerializer):
-    """What the owners decided. `opening_hours` are seven days from Monday, each with its ranges."""
+    """What the owners decided. `opening_hours` are seven days from Monday, each with its ranges;
+    `retention_days` is null where everything is kept, and changed on its page alone."""
 
     opening_hours = serializers.ListField(child=_day())
     holidays = Holiday(many=True)
@@ -40,7 +41,7 @@ class SettingsOut(serializers.ModelSerializer):
         model = Tenant
         fields = (
             "name", "language", "time_zone", "default_country", "colour", "logo", "opening_hours",
-            "holidays", "agents_see_all", "requires_mfa",
+            "holidays", "retention_days", "agents_see_all", "requires_mfa",
         )  # fmt: skip
         read_only_fields = fields
 

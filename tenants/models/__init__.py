@@ -5,6 +5,7 @@ from tenants.models.deliveries import WebhookDelivery
 from tenants.models.instances import ProviderInstance
 from tenants.models.paces import Pace
 from tenants.models.tenants import Domain, SchemaRecording, SlugAlias, Tenant, TenantHistory
+from tenants.models.undertakings import Undertaking
 
 __all__ = [
     "Allowance",
@@ -15,6 +16,7 @@ __all__ = [
     "SlugAlias",
     "Tenant",
     "TenantHistory",
+    "Undertaking",
     "UsageCounter",
     "WebhookDelivery",
 ]

@@ -62,6 +62,10 @@ class Tenant(TenantMixin):
     opening_hours = models.JSONField(_("opening hours"), default=nine_to_six)
     holidays = models.JSONField(_("holidays"), default=list)
     retention_days = models.PositiveIntegerField(_("days content is kept"), null=True, blank=True)
+    suspended_at = models.DateTimeField(_("suspended since"), null=True, blank=True)
+    suspended_reason = models.CharField(
+        _("reason of the suspension"), max_length=300, blank=True, default=""
+    )
     requires_mfa = models.BooleanField(_("second step required"), default=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from tenants import context, logos, settling
-from tenants.forms import HoursForm, OrganisationForm
+from tenants.forms import HoursForm, OrganisationForm, RetentionForm
 from tenants.models import Tenant
 from tenants.permissions import Action
 from tenants.settling import WrongSetting
@@ -39,6 +39,17 @@ def hours(request):
     if request.method == "POST" and form.is_valid() and _kept(request, form):
         return _saved(request, "settings-hours")
     return _page(request, "hours", form, days=[(WEEKDAYS[day], row) for day, row in form.days()])
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@settings_page(Action.MANAGE_SETTINGS)
+def retention(request):
+    """How long messages are kept."""
+    tenant = Tenant.objects.get(number=context.current_number())
+    form = RetentionForm(request.POST or None, tenant=tenant)
+    if request.method == "POST" and form.is_valid() and _kept(request, form):
+        return _saved(request, "settings-retention")
+    return _page(request, "retention", form)
 
 
 @require_safe

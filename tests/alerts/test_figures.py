@@ -116,7 +116,7 @@ def test_csv_says_what_is_counted(week, owner, client_for):
     assert [each for each in told if any(each[1:])] == counted
 
 
-def test_sweep_counts_what_events_count(inside, other_tenant):
+def test_night_counts_what_no_event_told_of(inside, other_tenant):
     history = History(inside, owner=User.objects.get(role=Role.AGENT))
     history.says(MONDAY)
     evaluate.sweep(inside, now=after(hours=1))
@@ -124,6 +124,8 @@ def test_sweep_counts_what_events_count(inside, other_tenant):
     activities.touched([history.lead.pk])
 
     evaluate.sweep(inside, now=after(hours=3))
+    evaluate.draw_again(inside, now=after(hours=3))
+    evaluate.draw_again(inside, now=after(hours=4))
 
     [day] = _rows(PER_DAY, zone=inside.time_zone)
     [told] = [each for each in figures.days(MONDAY.date()) if each.opened]

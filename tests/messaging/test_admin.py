@@ -2,12 +2,11 @@
 
 import pytest
 from django.core.cache import cache
-from django.urls import reverse
 from django.utils import timezone
 
-from tenants import context, directory, secrets
+from tenants import secrets
 from tenants.accounts.models import Role, User
-from tenants.models import Tenant, WebhookDelivery
+from tenants.models import WebhookDelivery
 from tests.conftest import PASSWORD
 
 URLS = "amda.urls_public"
@@ -20,15 +19,6 @@ PAGES = [
     "/admin/accounts/user/",
     "/admin/accounts/user/add/",
 ]
-NEW = {
-    "slug": "new_shop",
-    "name": "New shop",
-    "owner_email": "owner@new.test",
-    "owner_password": PASSWORD,
-    "country": "sn",
-    "time_zone": "Africa/Dakar",
-    "language": "en",
-}
 
 
 @pytest.fixture(autouse=True)
@@ -95,37 +85,10 @@ def test_admin_speaks_the_readers_language(as_staff, language):
     assert as_staff.get("/admin/")["Content-Language"] == language
 
 
-def test_admin_makes_a_vendor_through_onboarding(as_staff):
-    answer = as_staff.post("/admin/tenants/tenant/add/", NEW)
+def test_admin_never_deletes_a_vendor(tenant, as_staff):
+    page = f"/admin/tenants/tenant/{tenant.pk}/delete/"
 
-    tenant = directory.tenant_of_slug("NEW_SHOP")
-    assert answer.url == reverse("admin:tenants_tenant_change", urlconf=URLS, args=[tenant.pk])
-    assert (tenant.default_country, tenant.time_zone) == ("SN", "Africa/Dakar")
-    with context.entered(tenant):
-        assert User.objects.get().email == "owner@new.test"
-    assert as_staff.get(answer.url).status_code == 200
-
-
-def test_admin_shows_what_is_wrong_with_a_new_vendor_at_its_field(tenant, as_staff):
-    answer = as_staff.post("/admin/tenants/tenant/add/", {**NEW, "slug": tenant.slug.upper()})
-
-    assert list(answer.context["form"].errors) == ["slug"]
-
-
-def test_admin_suspends_a_vendor_at_once_and_never_deletes_one(tenant, as_staff):
-    page = f"/admin/tenants/tenant/{tenant.pk}/"
-    facts = {
-        "name": "Renamed",
-        "state": "suspended",
-        "language": "fr",
-        "time_zone": "Africa/Dakar",
-        "default_country": "SN",
-    }
-
-    assert as_staff.post(page + "change/", facts).status_code == 302
-
-    assert directory.tenant_numbered(tenant.pk).state == Tenant.State.SUSPENDED
-    assert as_staff.post(page + "delete/", {"post": "yes"}).status_code == 403
+    assert as_staff.post(page, {"post": "yes"}).status_code == 403
 
 
 def test_admin_shows_an_instance_without_its_secrets(instance, as_staff):

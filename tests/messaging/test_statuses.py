@@ -166,3 +166,54 @@ def test_status_that_knows_a_message_by_our_id_only_tells_its_own(inside):
 
     message.refresh_from_db()
     assert (message.status, message.external_id) == ("read", THEIR_ID)
+
+
+def test_echo_in_other_words_before_the_answer_is_the_same_message(inside):
+    """The provider shows us our message, in its own words, before it tells us its id."""
+    story = Story(inside, "wasender")
+    told = told_by("wasender")
+    odd = replace(told["echo"], text="Oui, en *bleu*", provider_number="77")
+
+    ends = {
+        story.end_of([odd, told["read"], ANSWER]),
+        story.end_of([odd, ANSWER, told["read"]]),
+        story.end_of([told["read"], odd, ANSWER]),
+        story.end_of([odd, told["read"], Sent(provider_number="77")]),
+        story.end_of([odd, told["read"], Sent(external_id=THEIR_ID, provider_number="77")]),
+    }
+
+    assert ends == {(("read", THEIR_ID, "", ""), 0)}
+
+
+def test_row_of_a_conversation_shows_our_message_not_its_echo(inside):
+    story = Story(inside, "wasender")
+    message = factories.make_message(
+        story.conversation, text=WORDS, at=T0, direction="out", origin="person",
+        status="sending", external_id="",
+    )  # fmt: skip
+    story._tell(message.pk, replace(told_by("wasender")["echo"], text="Oui, en *bleu*"))
+
+    story._tell(message.pk, ANSWER)
+
+    story.conversation.refresh_from_db()
+    shown = story.conversation
+    assert (shown.last_message_id, shown.last_message_snippet) == (message.pk, WORDS)
+    assert shown.last_message_status == "sent"
+
+
+def test_id_that_another_message_of_the_same_words_got_goes_to_its_owner(inside):
+    """Of two equal messages, the echo of the second was taken for the first, whose fate is open."""
+    story = Story(inside, "wasender")
+    facts = {"text": WORDS, "at": T0, "direction": "out", "origin": "person", "external_id": ""}
+    first = factories.make_message(story.conversation, status="unknown", **facts)
+    second = factories.make_message(story.conversation, status="sending", **facts)
+    story._tell(first.pk, told_by("wasender")["echo"])
+    story._tell(first.pk, told_by("wasender")["delivered"])
+
+    story._tell(second.pk, ANSWER)
+
+    known = Message.objects.filter(conversation=story.conversation).order_by("id")
+    assert list(known.values_list("pk", "status", "external_id")) == [
+        (first.pk, "unknown", ""),
+        (second.pk, "delivered", THEIR_ID),
+    ]

@@ -166,6 +166,20 @@ def test_suspended_tenant_still_receives(committed, post, writer):
     assert len(writer.kept) == 1
 
 
+def test_renamed_vendor_still_receives_at_its_former_address(committed, post, writer):
+    tenant = committed("former-shop")
+    post("/api/webhooks/wasender/former-shop", b"{}", signed(tenant))
+    onboarding.rename_tenant(tenant, "later_shop")
+
+    answers = [
+        post(f"/api/webhooks/wasender/{slug}", b"{}", signed(tenant))
+        for slug in ("former-shop", "later_shop", "Former-Shop")
+    ]
+
+    assert [status for status, _headers, _body in answers] == [200, 200, 200]
+    assert [arrival.tenant_number for arrival in writer.kept] == [tenant.number] * 4
+
+
 def test_delivery_body_is_encrypted_at_rest(tenant, instance):
     plain = b'{"text": "readable words"}'
 

@@ -10,6 +10,7 @@ from django.db import DataError, connection, transaction
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
+from billing.models import Plan
 from messaging import connecting, merging
 from messaging.models import Lead
 from tenants import audit, context
@@ -305,3 +306,34 @@ def test_audit_page_costs_the_same_for_one_and_many(tenant, owner, client_for):
         costs.append(len([each for each in asked if not each["sql"].startswith(skipped)]))
 
     assert costs[0] == costs[1] <= 8
+
+
+def test_changed_rule_of_alerts_is_kept(tenant, owner, client_for):
+    client = client_for(tenant, owner)
+
+    client.post("/alerts/rules/", {"code": "NoReply3d", "on": "0", "medium": "60"})
+
+    entry = newest(tenant)
+    assert (entry.act, entry.by_id) == ("alert_rule.changed", owner.pk)
+    assert (entry.after["is_on"], entry.after["thresholds"]["medium"]) == (False, 3600)
+
+
+def test_plan_given_by_hand_is_kept_for_staff_and_shown_to_the_owner(
+    tenant, other_tenant, staff, owner, client_for
+):
+    plan = Plan.objects.order_by("pk").first()
+    admin = client_for(None, staff)
+
+    admin.post("/admin/billing/subscription/add/", {"tenant": tenant.pk, "plan_by_hand": plan.pk})
+
+    entry = newest()
+    assert (entry.act, entry.tenant_number, entry.after) == (
+        "billing.plan_given",
+        tenant.number,
+        {"plan": plan.code},
+    )
+    page = client_for(tenant, owner).get("/settings/audit/?whose=platform").content.decode()
+    theirs = client_for(other_tenant, user_of(other_tenant, Role.OWNER))
+    others = theirs.get("/settings/audit/?whose=platform").context["entries"]
+    assert plan.code in page
+    assert not [each for each in others if each["entry"].act == "billing.plan_given"]

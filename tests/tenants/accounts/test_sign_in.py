@@ -129,14 +129,14 @@ def test_session_ends_when_the_person_is_deactivated(tenant, owner, client_for):
     assert not is_signed_in(client)
 
 
-def test_suspended_tenant_says_why_nobody_can_come_in(tenant, owner, agent, client_for):
+def test_suspended_tenant_says_why_nobody_can_come_in(tenant, agent, client_for):
     already_in = client_for(tenant, agent)
     Tenant.objects.filter(pk=tenant.pk).update(state=Tenant.State.SUSPENDED)
     directory.changed()
     client = client_for(tenant)
     client.cookies[settings.LANGUAGE_COOKIE_NAME] = "en"
 
-    answer = sign_in(client, owner.email)
+    answer = sign_in(client, agent.email)
 
     assert answer.status_code == 403
     assert "is suspended" in answer.content.decode()

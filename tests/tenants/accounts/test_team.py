@@ -168,3 +168,11 @@ def test_owner_asks_everybody_for_a_second_step(tenant, other_tenant, owner, cli
 
     assert Tenant.objects.get(pk=tenant.pk).requires_mfa
     assert not Tenant.objects.get(pk=other_tenant.pk).requires_mfa
+
+
+def test_join_page_stops_whoever_tries_links(tenant):
+    stranger = Client(headers={"host": host_of(tenant)})
+
+    tried = [stranger.get(f"/accounts/join/guess{number}/").status_code for number in range(31)]
+
+    assert (set(tried[:30]), tried[30]) == ({410}, 429)

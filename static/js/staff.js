@@ -1,0 +1,28 @@
+// Forms of the admin that take a while say so, and are sent once.
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest("form[data-progress]");
+  if (!form) return;
+  const told = form.querySelector("[data-doing]");
+  if (told) told.textContent = told.dataset.doing;
+  for (const button of form.querySelectorAll("button[type=submit]")) button.disabled = true;
+});
+
+// Coming back with the browser's button finds the form as it was left.
+window.addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  for (const button of document.querySelectorAll("form[data-progress] button[type=submit]")) button.disabled = false;
+});
+
+// What is under way is looked at again until it has ended.
+async function follow() {
+  const shown = document.querySelector("[data-under-way]");
+  if (!shown) return;
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
+  if (answer && answer.ok && !answer.redirected) {
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const now = page.getElementById(shown.id);
+    if (now) shown.replaceWith(now);
+  }
+  setTimeout(follow, 1500);
+}
+document.addEventListener("DOMContentLoaded", () => setTimeout(follow, 1000));
