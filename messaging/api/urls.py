@@ -26,13 +26,10 @@ urlpatterns = [
     path("leads/<int:pk>/merge/", merges.LeadMergeView.as_view(), name="api-lead-merge"),
     path("leads/<int:pk>/merges/", merges.LeadMergesView.as_view(), name="api-lead-merges"),
     path("merges/<int:pk>/undo/", merges.MergeUndoView.as_view(), name="api-merge-undo"),
-<<<<<<< HEAD
     path("rate-limits", numbers.RateLimitsView.as_view(), name="api-rate-limits"),
-=======
     path("stages/", settings.StagesView.as_view(), name="api-stages"),
     path("tags/", settings.TagsView.as_view(), name="api-tags"),
     path("replies/", settings.RepliesView.as_view(), name="api-replies"),
->>>>>>> main
     path("whatsapp/status", numbers.WhatsAppStatusView.as_view(), name="api-whatsapp-status"),
     path("whatsapp/qr", numbers.WhatsAppQrView.as_view(), name="api-whatsapp-qr"),
     path("whatsapp/connect", numbers.WhatsAppConnectView.as_view(), name="api-whatsapp-connect"),

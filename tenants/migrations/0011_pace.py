@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tenants', '0009_looking_after'),
+        ('tenants', '0010_suspensions_and_undertakings'),
     ]
 
     operations = [
