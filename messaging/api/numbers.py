@@ -15,6 +15,7 @@ from messaging.outbox import Refused
 from messaging.providers import get as provider_of
 from messaging.providers.base import InstanceState, Medium
 from tenants.api.errors import Refusal
+from tenants.api.idempotency import once
 from tenants.api.parsing import LARGEST_ID, Id, asked
 from tenants.api.schema import refusals
 from tenants.api.views import ApiView
@@ -200,6 +201,7 @@ class WhatsAppConnectView(ApiView):
         request=NumberNamed,
         responses={200: ConnectedOut, **refusals(400, 404, 409)},
     )
+    @once
     def post(self, request):
         with _refusals_answered():
             number = _meant(request)
@@ -217,6 +219,7 @@ class WhatsAppDisconnectView(ApiView):
         request=NumberNamed,
         responses={200: ConnectionOut, **refusals(400, 404, 409)},
     )
+    @once
     def post(self, request):
         with _refusals_answered():
             number = _meant(request)
