@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone, translation
 
 from amda import crashpoints
@@ -16,6 +17,7 @@ from messaging import (
     matching,
     media,
     optouts,
+    pacing,
     realtime,
     signals,
     standing_in,
@@ -29,6 +31,7 @@ from messaging.models import Message, MessageEvent, MessageFile
 from messaging.providers import get as provider_of
 from messaging.providers.base import Blame, Feature, File, Outgoing, Provider, SendError, Sent, Via
 from tenants import limits, orders
+from tenants.context import current_number
 from tenants.models import ProviderInstance
 
 logger = logging.getLogger(__name__)
@@ -78,8 +81,11 @@ def drain(tenant_number: int, instance_id: int) -> None:
     with via.http, translation.override(instance.tenant.language):
         while pause is None and timezone.now() < until:
             pause = _pause_of_the_hour(instance_id, provider.hourly_limit(via), timezone.now())
+            pause = pause or _pause_of_the_pace(instance)
             message = None if pause else claim(instance_id, timezone.now())
             if message is None:
+                if not pause:
+                    pacing.give_back(instance)
                 break
             pause = send(message, provider, via)
         _link_what_is_unlinked(instance_id, provider, via)
@@ -96,6 +102,12 @@ def _pause_of_the_hour(instance_id: int, limit: int | None, now: datetime) -> Pa
     times = within.order_by("-claimed_at").values_list("claimed_at", flat=True)
     first_of_as_many = next(iter(times[limit - 1 : limit]), None)
     return Paused(first_of_as_many + timedelta(hours=1)) if first_of_as_many else None
+
+
+def _pause_of_the_pace(instance: ProviderInstance) -> Paused | None:
+    """Takes a send from the bucket that all workers share; the pause where it is empty."""
+    turn = pacing.turn(instance, timezone.now())
+    return None if turn.again_at is None else Paused(turn.again_at)
 
 
 def claim(instance_id: int, now: datetime) -> Message | None:
@@ -222,6 +234,8 @@ def record_failure(message: Message, error: SendError, now: datetime) -> Paused 
     }
     if error.unknown:
         mine.update(status=Status.UNKNOWN, **told)
+    elif pacing.is_too_fast(message.provider, error):
+        return _wait_for_peace(message, error, told, now)
     elif error.retry and message.attempts < ATTEMPTS:
         not_before = now + timedelta(seconds=_wait(message.attempts, error.retry_after))
         mine.update(status=Status.QUEUED, not_before=not_before, **told)
@@ -232,6 +246,19 @@ def record_failure(message: Message, error: SendError, now: datetime) -> Paused 
         signals.failed(message.pk)
     _tell(message)
     return None
+
+
+def _wait_for_peace(
+    message: Message, error: SendError, told: dict[str, str], now: datetime
+) -> Paused:
+    """Too much at once is no attempt: the message waits, and the whole instance sends slower."""
+    instance = ProviderInstance.objects.of(current_number()).get(pk=message.instance_id)
+    until = pacing.slow_down(instance, error, now)
+    Message.objects.filter(pk=message.pk, status=Status.SENDING).update(
+        status=Status.QUEUED, not_before=until, attempts=F("attempts") - 1, **told
+    )
+    _tell(message)
+    return Paused(until)
 
 
 def refuse_all(instance_id: int, refusal: limits.LimitReached) -> None:

@@ -232,3 +232,10 @@ class StandInForm(_Form):
         super().__init__(*args, **kwargs)
         choices = [("", ""), *((each.pk, str(each)) for each in others)]
         self.fields["stand_in"].choices = choices
+
+
+class PaceForm(_Form):
+    """How fast a number may send; empty for what its provider lets through."""
+
+    per_minute = forms.IntegerField(required=False, min_value=1, max_value=10_000)
+    per_day = forms.IntegerField(required=False, min_value=1, max_value=1_000_000)

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
+from django.utils import formats, timezone
 from django.utils.translation import gettext_lazy as _
 
 from messaging import (
@@ -20,6 +20,7 @@ from messaging import (
     media,
     numbering,
     optouts,
+    pacing,
     previews,
     queries,
     realtime,
@@ -98,6 +99,7 @@ def queue(
     kind = _checked_files(files, instance, body)
     parts = _checked_choices(choices, body, instance) if choices else {}
     subject = _checked_subject(conversation, instance, subject, body)
+    _require_room_today(instance, now)
     draft = _Draft(body, kind, subject, reply_to, files, parts)
     return _put(conversation, instance, draft, origin, by, reference, now)
 
@@ -130,6 +132,7 @@ def queue_template(
         filled = templates.fill(template, values)
     except templates.Unfit as unfit:
         raise Refused("template_unfit", unfit.message, f"template.{unfit.field}") from unfit
+    _require_room_today(instance, now)
     draft = _Draft(filled.text, kind, files=files, parts=filled.parts)
     return _put(conversation, instance, draft, origin, by, reference, now)
 
@@ -338,6 +341,24 @@ def _require_window(conversation: Conversation, instance: ProviderInstance, now:
         "text",
         templates=names,
         conversation=conversation.pk,
+    )
+
+
+def _require_room_today(instance: ProviderInstance, now: datetime) -> None:
+    """What does not leave today is refused: nobody wants it sent at midnight."""
+    left = pacing.allowed(instance, now)
+    if left.remaining != 0:
+        return
+    raise Refused(
+        "daily_limit",
+        _("This number has sent its %(limit)d messages of today. It may send again at %(when)s.")
+        % {
+            "limit": left.limit,
+            "when": formats.date_format(left.reset_at, "SHORT_DATETIME_FORMAT"),
+        },
+        limit=left.limit,
+        remaining=0,
+        reset_at=left.reset_at,
     )
 
 

@@ -76,6 +76,7 @@ urlpatterns = [
     path("numbers/<int:pk>/disconnect/", numbers.disconnect, name="disconnect_number"),
     path("numbers/<int:pk>/code/", numbers.code, name="code_of_number"),
     path("numbers/<int:pk>/stand-in/", numbers.stand_in, name="stand_in_for_number"),
+    path("numbers/<int:pk>/pace/", numbers.pace, name="pace_of_number"),
     path("numbers/<int:pk>/link/", numbers.link, name="link_number"),
     path("unread/", inbox.unread, name="unread"),
     path("new/", leads.start, name="start"),

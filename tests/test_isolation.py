@@ -103,7 +103,7 @@ HOLD_LINKS = {
     "settings-logo",
 }
 # Addresses of rows that all tenants keep in one table, where ids never coincide.
-OF_SHARED_TABLES = {"billing:invoice"}
+OF_SHARED_TABLES = {"billing:invoice", "messaging:code_of_number"}
 
 
 class World:

@@ -150,6 +150,8 @@ FIELDS: dict[str, str | None] = {
     "owner": "user",
     "password": None,
     "person": "user",
+    "per_day": None,
+    "per_minute": None,
     "phone": None,
     "q": None,
     "plan": None,

@@ -83,6 +83,9 @@ class ConnectForm(forms.Form):
         else:
             self.add_error(None, f"{name}: {exc.message}")
 
+    def number_fields(self) -> list:
+        return [self["provider"], self["label"]]
+
 
 class NewVendorForm(ConnectForm):
     """What a new vendor needs; `onboarding` and `connecting` judge it."""
@@ -135,9 +138,6 @@ class NewVendorForm(ConnectForm):
     def owner_fields(self) -> list:
         return [self[name] for name in self.OWNER]
 
-    def number_fields(self) -> list:
-        return [self["provider"], self["label"]]
-
 
 @dataclass
 class Made:
@@ -160,7 +160,7 @@ def make(form: NewVendorForm, by: User) -> Made | None:
     instance = None
     if given["provider"]:
         try:
-            instance = _first_number(form, tenant, by)
+            instance = connected(form, tenant, by)
         except (OnboardingError, LimitReached) as exc:
             # The provider was asked only now. Nobody has seen the vendor yet.
             onboarding.delete_tenant(tenant, by=by)
@@ -173,7 +173,7 @@ def make(form: NewVendorForm, by: User) -> Made | None:
     if not given["owner_password"]:
         made.told.append(_invitation(tenant, given["owner_email"].lower(), by))
     if instance is not None:
-        made.told += [_state(instance), *_webhook(instance)]
+        made.told += told_of(instance, by)
     return made
 
 
@@ -195,7 +195,8 @@ def _tenant(form: NewVendorForm, by: User) -> Tenant:
     return onboarding.create_tenant_to_join(**facts, by=by)
 
 
-def _first_number(form: NewVendorForm, tenant: Tenant, by: User) -> ProviderInstance:
+def connected(form: ConnectForm, tenant: Tenant, by: User) -> ProviderInstance:
+    """The number or address of a form, asked after; `OnboardingError` or `LimitReached`."""
     given = form.cleaned_data
     instance = connecting.connect_instance(
         tenant, given["provider"], label=given["label"], by=by, **form.connection()
@@ -222,12 +223,17 @@ def _state(instance: ProviderInstance) -> tuple[bool, str]:
     return False, gettext("%(number)s is kept, but it is %(state)s (%(reason)s).") % facts
 
 
-def _webhook(instance: ProviderInstance) -> Iterator[tuple[bool, str]]:
+def told_of(instance: ProviderInstance, by: User) -> list[tuple[bool, str]]:
+    """How a number is now, and whether its provider posts here."""
+    return [_state(instance), *told_webhook(instance, by)]
+
+
+def told_webhook(instance: ProviderInstance, by: User) -> Iterator[tuple[bool, str]]:
     """What came of telling the provider where to post, where it can be told."""
     if Feature.SETS_WEBHOOK not in providers.get(instance.provider).supports:
         return
     try:
-        setting_webhooks.set_up(instance, by_platform=True)
+        setting_webhooks.set_up(instance, by=by, by_platform=True)
     except SendError as error:
         yield (
             False,

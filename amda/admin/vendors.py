@@ -148,10 +148,40 @@ class VendorAdmin(ModelAdmin):
             guarded.model_admin = self
             return guarded
 
+        def connect(*args, **kwargs):
+            return self.admin_site.admin_view(self._connect)(*args, **kwargs)
+
+        connect.model_admin = self
         return [
-            path(f"<path:object_id>/{name}/", page(act), name=f"vendor_{name}")
-            for name, act in acting.ACTS.items()
+            path("<path:object_id>/connect/", connect, name="vendor_connect"),
+            *(
+                path(f"<path:object_id>/{name}/", page(act), name=f"vendor_{name}")
+                for name, act in acting.ACTS.items()
+            ),
         ]
+
+    def _connect(self, request, object_id):
+        """Connect one more number or address, or give one that is connected new values."""
+        tenant = self.get_object(request, object_id)
+        if tenant is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        if not self.has_change_permission(request, tenant):
+            raise PermissionDenied
+        form = creating.ConnectForm(request.POST if request.method == "POST" else None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                instance = creating.connected(form, tenant, request.user)
+            except onboarding.OnboardingError as exc:
+                form.refuse(exc)
+            except limits.LimitReached as exc:
+                form.add_error("provider", str(exc.message))
+            else:
+                for is_well, sentence in creating.told_of(instance, request.user):
+                    (messages.success if is_well else messages.warning)(request, sentence)
+                return redirect(reverse("admin:tenants_tenant_change", args=[tenant.pk]))
+        facts = self._page_facts(request, gettext("Connect a number or an address"))
+        facts.update(form=form, parts=form.parts(), chosen=form.chosen, original=tenant)
+        return TemplateResponse(request, "admin/vendors/connect.html", facts)
 
     def _act(self, request, object_id, act):
         tenant = self.get_object(request, object_id)

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
 
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.response import Response
 
-from messaging import linking
+from messaging import linking, pacing
 from messaging.outbox import Refused
-from messaging.providers.base import InstanceState
+from messaging.providers import get as provider_of
+from messaging.providers.base import InstanceState, Medium
 from tenants.api.errors import Refusal
 from tenants.api.idempotency import once
 from tenants.api.parsing import LARGEST_ID, Id, asked
@@ -81,6 +85,75 @@ class ConnectedOut(ConnectionOut):
 
     class Meta(ConnectionOut.Meta):
         fields = (*ConnectionOut.Meta.fields, "qr", "image")
+
+
+class AllowedOut(serializers.Serializer):
+    """What may still be done; null where nothing is counted."""
+
+    remaining = serializers.IntegerField(allow_null=True)
+    limit = serializers.IntegerField(allow_null=True)
+    reset_at = serializers.DateTimeField(allow_null=True)
+
+
+class NumberAllowedOut(AllowedOut):
+    """The same for one number, with its pace."""
+
+    instance = serializers.IntegerField()
+    medium = serializers.CharField()
+    per_minute = serializers.IntegerField(allow_null=True)
+
+
+class RateLimitsOut(serializers.Serializer):
+    """The day's limits by medium, and number by number."""
+
+    whatsapp_send = AllowedOut()
+    whatsapp_download = AllowedOut()
+    sms_send = AllowedOut()
+    email_send = AllowedOut()
+    instances = NumberAllowedOut(many=True)
+
+
+class RateLimitsView(ApiView):
+    """How much may still be sent today."""
+
+    actions = {"GET": Action.READ}
+
+    @extend_schema(
+        operation_id="rate_limits",
+        description="The sum over the tenant's numbers of each medium. What is queued counts as "
+        "sent. Null where nothing limits it, as is always so of downloads.",
+        responses={200: RateLimitsOut, **refusals()},
+    )
+    def get(self, request):
+        now = timezone.now()
+        told = [_of_number(each, now) for each in ProviderInstance.objects.of(request.tenant)]
+        by_medium = {f"{medium}_send": _summed(told, medium) for medium in Medium}
+        nothing = {"remaining": None, "limit": None, "reset_at": None}
+        return Response({**by_medium, "whatsapp_download": nothing, "instances": told})
+
+
+def _of_number(instance: ProviderInstance, now: datetime) -> dict[str, Any]:
+    left = pacing.allowed(instance, now)
+    return {
+        "instance": instance.pk,
+        "medium": provider_of(instance.provider).medium.value,
+        "per_minute": pacing.speed_of(instance).per_minute,
+        "remaining": left.remaining,
+        "limit": left.limit,
+        "reset_at": left.reset_at,
+    }
+
+
+def _summed(told: list[dict[str, Any]], medium: str) -> dict[str, Any]:
+    mine = [each for each in told if each["medium"] == medium]
+    if not mine:
+        return {"remaining": 0, "limit": 0, "reset_at": None}
+    is_counted = all(each["limit"] is not None for each in mine)
+    return {
+        "remaining": sum(each["remaining"] for each in mine) if is_counted else None,
+        "limit": sum(each["limit"] for each in mine) if is_counted else None,
+        "reset_at": mine[0]["reset_at"],
+    }
 
 
 class WhatsAppStatusView(ApiView):

@@ -26,6 +26,7 @@ urlpatterns = [
     path("leads/<int:pk>/merge/", merges.LeadMergeView.as_view(), name="api-lead-merge"),
     path("leads/<int:pk>/merges/", merges.LeadMergesView.as_view(), name="api-lead-merges"),
     path("merges/<int:pk>/undo/", merges.MergeUndoView.as_view(), name="api-merge-undo"),
+    path("rate-limits", numbers.RateLimitsView.as_view(), name="api-rate-limits"),
     path("stages/", settings.StagesView.as_view(), name="api-stages"),
     path("tags/", settings.TagsView.as_view(), name="api-tags"),
     path("replies/", settings.RepliesView.as_view(), name="api-replies"),

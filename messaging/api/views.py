@@ -42,6 +42,7 @@ STATUS_OF = {
     "instance_missing": status.HTTP_409_CONFLICT,
     "instance_gone": status.HTTP_409_CONFLICT,
     "instance_unknown": status.HTTP_404_NOT_FOUND,
+    "daily_limit": status.HTTP_429_TOO_MANY_REQUESTS,
     "opted_out": status.HTTP_409_CONFLICT,
     "conversation_of_a_colleague": status.HTTP_403_FORBIDDEN,
 }

@@ -393,6 +393,12 @@ class Provider:
     """The field whose value is the instance's address where no other is given."""
     account_field: ClassVar[str] = ""
     """The setting that several instances may share and by which a post may name them all."""
+    per_minute: ClassVar[int | None] = None
+    """How many messages one instance may send in a minute, where nobody set another number."""
+    per_day: ClassVar[int | None] = None
+    """How many it may send in a day without being taken for a machine, likewise."""
+    too_fast: ClassVar[frozenset[str]] = frozenset({"rate_limited"})
+    """The codes of failures that only mean that too much came at once."""
     minutes_between_looks: ClassVar[int] = 5
     """How often a silent instance is asked whether it is still connected."""
     waits_for_person: ClassVar[frozenset[str]] = frozenset()

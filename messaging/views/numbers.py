@@ -6,8 +6,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
-from messaging import linking, states
-from messaging.forms import StandInForm
+from messaging import linking, pacing, states
+from messaging.forms import PaceForm, StandInForm
 from messaging.outbox import Refused
 from messaging.providers.base import Feature
 from messaging.views.access import page
@@ -90,6 +90,18 @@ def stand_in(request, pk: int):
     return _shown(request, number)
 
 
+@require_POST
+@page(Action.MANAGE_SETTINGS)
+def pace(request, pk: int):
+    """How fast a number may send."""
+    number = _number_or_404(request, pk)
+    form = PaceForm(request.POST)
+    if not form.is_valid():
+        return _shown(request, number, Refused("pace", form.first_error()))
+    pacing.set_limits(number, **form.cleaned_data, by=request.user)
+    return _shown(request, number)
+
+
 def _done(request, pk: int, act) -> HttpResponse:
     number = _number_or_404(request, pk)
     try:
@@ -130,6 +142,8 @@ def _card(request, number: ProviderInstance, refusal: Refused | None = None) -> 
         and number.state == State.PENDING
         and left_alone,
         "others": linking.may_stand_in(number) if may_change else [],
+        "allowed": pacing.allowed(number, timezone.now()),
+        "speed": pacing.speed_of(number),
         "comes_back_at": _later(number),
         "refused": refusal.message if refusal else "",
     }

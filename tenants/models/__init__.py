@@ -3,12 +3,14 @@
 from tenants.models.allowances import Allowance, UsageCounter
 from tenants.models.deliveries import WebhookDelivery
 from tenants.models.instances import ProviderInstance
+from tenants.models.paces import Pace
 from tenants.models.tenants import Domain, SchemaRecording, SlugAlias, Tenant, TenantHistory
 from tenants.models.undertakings import Undertaking
 
 __all__ = [
     "Allowance",
     "Domain",
+    "Pace",
     "ProviderInstance",
     "SchemaRecording",
     "SlugAlias",

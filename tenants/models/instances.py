@@ -1,5 +1,6 @@
 """A tenant's connections at its providers."""
 
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -47,6 +48,12 @@ class ProviderInstance(models.Model):
     last_event_at = models.DateTimeField(_("last event"), null=True, blank=True)
     failover = models.ForeignKey(
         "self", on_delete=models.SET_NULL, null=True, blank=True, verbose_name=_("failover")
+    )
+    per_minute = models.PositiveIntegerField(
+        _("messages in a minute"), null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    per_day = models.PositiveIntegerField(
+        _("messages in a day"), null=True, blank=True, validators=[MinValueValidator(1)]
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 

@@ -16,7 +16,7 @@ from messaging.providers.base import SendError
 from messaging.webhooks import Webhooks
 from tenants import context, secrets
 from tenants.accounts.models import Role
-from tenants.models import ProviderInstance, WebhookDelivery
+from tenants.models import Pace, ProviderInstance, WebhookDelivery
 from tests import factories, processes
 from tests.conftest import user_of
 from tests.fakes import twilio as fake
@@ -227,6 +227,8 @@ def test_too_many_requests_wait_as_long_as_twilio_says_and_lose_nothing(tenant, 
     assert (message.status, message.error_code) == ("queued", "20429")
     with context.entered(tenant):
         Message.objects.filter(pk=message.pk).update(not_before=None)
+    assert sent(tenant, instance, message).status == "queued"
+    Pace.objects.of(tenant).update(paused_until=None, tokens=1)
     assert sent(tenant, instance, message).status == "sent"
 
 

@@ -9,14 +9,15 @@ from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from messaging import consumers, conversing, outbox, queries, realtime, searching
+from messaging import consumers, conversing, noting, outbox, queries, realtime, searching
 from messaging.filters import Filters
 from messaging.models import Lead, MessageFile
 from tenants import context, directory, settling
 from tenants.accounts import team
 from tenants.accounts.models import Role, User
-from tests import factories
+from tests import factories, walking
 from tests.conftest import user_of
+from tests.walking import TENANT
 
 COLLEAGUES = "the colleague's secret words"
 
@@ -95,6 +96,43 @@ def test_pages_and_api_know_nothing_of_a_colleagues_conversation(tenant, three, 
     assert sorted(each["lead"]["name"] for each in listed) == ["Free", "Mine"]
     assert history == []
     assert COLLEAGUES not in "".join(each.content.decode() for each in (inbox, lead, unknown))
+
+
+def test_no_route_knows_anything_of_a_colleagues_conversation(
+    tenant, three, agent, owner, client_for
+):
+    _mine, _free, theirs = three
+    with context.entered(tenant):
+        note = noting.write(theirs, COLLEAGUES, by=owner, now=factories.NOW)
+        file = MessageFile.objects.create(
+            message_id=theirs.last_message_id, kind="image", path="x", state="stored"
+        )
+    known = {
+        "conversation": theirs.pk,
+        "message": theirs.last_message_id,
+        "file": file.pk,
+        "team_note": note.pk,
+    }
+    signed_in = client_for(tenant, agent)
+    wrong, asked = {}, 0
+
+    for route in walking.routes(TENANT):
+        kinds = {each.kind for each in route.parameters}
+        if not kinds & known.keys():
+            continue
+        address = route.address({**dict.fromkeys(kinds, 1), **known})
+        for method in route.methods:
+            ask = getattr(signed_in, method.lower())
+            written = {} if method == "GET" else {"data": {}, "content_type": "application/json"}
+            status, asked = ask(address, **written).status_code, asked + 1
+            if status != 404:
+                wrong[f"{method} {route.shown}"] = status
+
+    assert wrong == {}
+    assert asked > 30
+    with context.entered(tenant):
+        theirs.refresh_from_db()
+        assert (theirs.unread_count, theirs.state, theirs.assignee_id) == (1, "open", owner.pk)
 
 
 def test_file_of_a_colleagues_conversation_is_not_there(tenant, three, agent, owner):

@@ -81,6 +81,8 @@ class GreenApi(Provider):
     # What WhatsApp itself sends with words of their own; the others would lose them.
     without_caption = frozenset({Kind.AUDIO, Kind.VOICE, Kind.STICKER})
 
+    # Fifty a second are let through; what looks like a person is far less.
+    per_minute, per_day = 240, 1000
     waits_for_person = frozenset({"not_authorized", "need_scan", "logged_out"})
 
     def route(self, hook: Hook) -> list[InstanceRef]:

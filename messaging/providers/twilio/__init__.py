@@ -52,6 +52,9 @@ class Twilio(Provider):
     # Three more attempts, whatever went wrong: without it Twilio comes back only where it could
     # not connect.
     webhook_fragment = "#rc=3&rp=all"
+    # One a second for an ordinary number.
+    per_minute = 60
+    too_fast = frozenset({"rate_limited", "429", "20429", "14107"})
     minutes_between_looks = 30
     supports = frozenset({Feature.MEDIA, Feature.ECHO, Feature.JOURNAL})
     account_field = "messaging_service_sid"

@@ -73,6 +73,7 @@ class Unipile(Provider):
     # What WhatsApp itself sends with words of their own; the others would lose them.
     without_caption = frozenset({Kind.AUDIO, Kind.VOICE, Kind.STICKER})
 
+    per_minute, per_day = 60, 1000
     waits_for_person = frozenset(
         {"credentials", "deleted", "remove", "creation_fail", "permissions", "paused"}
     )

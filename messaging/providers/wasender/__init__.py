@@ -80,6 +80,8 @@ class Wasender(Provider):
         ),
     )
 
+    # A paid plan; the documentation says 256.
+    per_minute, per_day = 240, 1000
     waits_for_person = frozenset({"need_scan", "qr", "logged_out", "loggedout"})
 
     def platform_secrets(self, via: Via) -> Mapping[str, str]:

@@ -43,6 +43,9 @@ class WhatsAppCloud(Provider):
     label = "WhatsApp Cloud API (Meta)"
     medium = Medium.WHATSAPP
     paths = {"/api/webhooks/whatsapp": ""}
+    # Eighty a second for each number.
+    per_minute = 4800
+    too_fast = frozenset({"rate_limited", "4", "80007", "80008", "130429"})
     minutes_between_looks = 30
     supports = frozenset(
         {
