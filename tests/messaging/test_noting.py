@@ -197,7 +197,7 @@ def test_notes_and_drafts_go_along_when_conversations_are_folded(tenant, agent, 
         note = Note.objects.get()
 
     assert note.conversation_id == (other.folded_into_id or other.pk)
-    assert "messaging.Draft.conversation" in folding.ALONG
+    assert "messaging.draft.conversation" in folding.ALONG
 
 
 def test_answering_is_told_to_colleagues_with_ids_only(browser, tenant, agent, conversation, told):

@@ -48,7 +48,7 @@ class Command(MigrateSchemasCommand):
             return
         else:
             self._migrate_everything(args, options, at_once, insists)
-        if not (options["plan"] or options["check_unapplied"]):
+        if not (options["plan"] or options["check_unapplied"] or options["app_label"]):
             _require_whole()
 
     def _migrate_everything(self, args, options, at_once: int, insists: bool) -> None:
