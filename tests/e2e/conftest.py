@@ -54,9 +54,9 @@ class Product:
             env=_environment(self.data_dir, self.port),
             capture_output=True,
             text=True,
-            check=True,
             timeout=60,
         )
+        assert done.returncode == 0, done.stderr
         return done.stdout
 
 
