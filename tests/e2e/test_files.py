@@ -79,7 +79,7 @@ def test_pasted_picture_shows_a_preview_and_can_be_removed(opened):
 
 def test_dropped_file_shows_where_it_falls_and_its_progress(opened):
     held: list[Route] = []
-    opened.route(re.compile(r"/inbox/\d+/files/"), held.append)
+    opened.route(re.compile(r"/inbox/\d+/files/"), lambda route: held.append(route))
 
     hand_over(opened, "dragover", "#pane", "plan.txt", "text/plain", b"plan")
     expect(opened.locator("#pane")).to_have_class(re.compile("dropping"))
