@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from django.db import connection
-from django.db.models import F, Q
+from django.db.models import F
 from django.utils import timezone
 
 from messaging.espo import agreeing, leads, pulling, turns, wording
@@ -48,9 +48,10 @@ def drain(link: CrmLink, client: Client, terms: Terms) -> bool:
 
 
 def is_something_due(now: datetime) -> bool:
-    """Whether anything waits whose time has come."""
-    due = Q(not_before__isnull=True) | Q(not_before__lte=now)
-    return EspoPush.objects.filter(due, state=State.WAITING, record__gone_at=None).exists()
+    """Whether anything waits whose time, and whose turn, has come."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NEXT, {"now": now})
+        return cursor.fetchone() is not None
 
 
 def _do(push: EspoPush, link: CrmLink, client: Client, terms: Terms) -> None:
@@ -64,20 +65,16 @@ def _do(push: EspoPush, link: CrmLink, client: Client, terms: Terms) -> None:
         _end(push, State.DONE, remote_id)
 
 
-def _note(push: EspoPush, link: CrmLink, client: Client, terms: Terms) -> str:
+def _message(push: EspoPush, link: CrmLink, client: Client, terms: Terms) -> str:
     message = push.message
+    known = _found(client, push) if push.is_unsure else ""
+    if known:
+        return known
     if message is None or message.deleted_at:
         raise NotNeeded
-    known = _noted(client, push) if push.is_unsure else ""
-    return known or str(client.post("Note", wording.note(message, push.record))["id"])
-
-
-def _email(push: EspoPush, link: CrmLink, client: Client, terms: Terms) -> str:
-    message = push.message
-    if message is None or message.deleted_at:
-        raise NotNeeded
-    known = _mailed(client, push) if push.is_unsure else ""
-    return known or str(client.post("Email", wording.email(message, push.record))["id"])
+    if push.kind == Kind.EMAIL:
+        return str(client.post("Email", wording.email(message, push.record))["id"])
+    return str(client.post("Note", wording.note(message, push.record))["id"])
 
 
 def _correct(push: EspoPush, link: CrmLink, client: Client, terms: Terms) -> str:
@@ -85,17 +82,15 @@ def _correct(push: EspoPush, link: CrmLink, client: Client, terms: Terms) -> str
     told = EspoPush.objects.filter(message=message, kind__in=(Kind.NOTE, Kind.EMAIL)).first()
     if message is None or told is None:
         raise NotNeeded
-    remote_id = told.remote_id or (told.is_unsure and _found(client, told))
+    remote_id = told.remote_id or (_found(client, told) if told.is_unsure else "")
     if not remote_id:
         raise NotNeeded
-    path = f"{'Email' if told.kind == Kind.EMAIL else 'Note'}/{safe(remote_id)}"
-    text = (
-        wording.email_text(message)
-        if told.kind == Kind.EMAIL
-        else {"post": wording.note_text(message)}
-    )
+    if told.kind == Kind.EMAIL:
+        path, change = f"Email/{safe(remote_id)}", wording.email_text(message)
+    else:
+        path, change = f"Note/{safe(remote_id)}", {"post": wording.note_text(message)}
     try:
-        client.put(path, text)
+        client.put(path, change)
     except EspoError as error:
         if error.code == "not_found":
             raise NotNeeded from error
@@ -124,8 +119,8 @@ def _change(push: EspoPush, link: CrmLink, client: Client, terms: Terms) -> str:
 
 _Act = Callable[[EspoPush, CrmLink, Client, Terms], str]
 _ACTS: Mapping[str, _Act] = {
-    Kind.NOTE: _note,
-    Kind.EMAIL: _email,
+    Kind.NOTE: _message,
+    Kind.EMAIL: _message,
     Kind.CORRECTION: _correct,
     Kind.LEAD: _change,
 }
@@ -257,7 +252,7 @@ def _own_up_to_lost_claims() -> None:
 def _claim(now: datetime) -> EspoPush | None:
     """Take the next push that is due; never one whose record has an earlier one on its way."""
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, {"now": now})
+        cursor.execute(_CLAIM.format(next=_NEXT), {"now": now})
         row = cursor.fetchone()
     if row is None:
         return None
@@ -266,18 +261,21 @@ def _claim(now: datetime) -> EspoPush | None:
     )
 
 
+_NEXT = """
+SELECT push.id FROM messaging_espopush push
+JOIN messaging_esporecord record ON record.id = push.record_id
+WHERE push.state = 'waiting' AND (push.not_before IS NULL OR push.not_before <= %(now)s)
+  AND record.gone_at IS NULL
+  AND NOT EXISTS (
+    SELECT 1 FROM messaging_espopush earlier
+    WHERE earlier.record_id = push.record_id AND earlier.state IN ('waiting', 'sending')
+      AND earlier.id < push.id)
+ORDER BY push.id
+LIMIT 1
+"""
+
 _CLAIM = """
 UPDATE messaging_espopush SET state = 'sending', tried_at = %(now)s, attempts = attempts + 1
-WHERE state = 'waiting' AND id = (
-    SELECT push.id FROM messaging_espopush push
-    JOIN messaging_esporecord record ON record.id = push.record_id
-    WHERE push.state = 'waiting' AND (push.not_before IS NULL OR push.not_before <= %(now)s)
-      AND record.gone_at IS NULL
-      AND NOT EXISTS (
-        SELECT 1 FROM messaging_espopush earlier
-        WHERE earlier.record_id = push.record_id AND earlier.state IN ('waiting', 'sending')
-          AND earlier.id < push.id)
-    ORDER BY push.id
-    LIMIT 1)
+WHERE state = 'waiting' AND id = ({next})
 RETURNING id
 """

@@ -31,15 +31,12 @@ def run() -> None:
         queueing.ring(link.tenant_id)
 
 
-def client_of(link: CrmLink) -> Client:
-    """The link's EspoCRM, to be called; whoever asked closes `http`."""
-    return Client(link.url, link.key, http.client())
-
-
 def _work(link: CrmLink) -> bool:
-    tenant = directory.tenant_numbered(current_number())
-    client = client_of(link)
     is_time = link.pull_at <= timezone.now()
+    if not is_time and not pushing.is_something_due(timezone.now()):
+        return False
+    tenant = directory.tenant_numbered(current_number())
+    client = Client(link.url, link.key, http.client())
     with client.http, translation.override(tenant.language):
         try:
             if is_time:

@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('url', models.CharField(max_length=300, verbose_name='address')),
                 ('sealed_key', models.BinaryField(default=bytes)),
-                ('state', models.CharField(choices=[('linked', 'linked'), ('away', 'cannot be reached'), ('refused', 'refuses the key')], default='linked', max_length=10, verbose_name='state')),
+                ('state', models.CharField(choices=[('linked', 'linked'), ('away', 'cannot be reached'), ('refused', 'refuses us')], default='linked', max_length=10, verbose_name='state')),
                 ('state_code', models.CharField(blank=True, max_length=60)),
                 ('state_detail', models.CharField(blank=True, max_length=300)),
                 ('state_since', models.DateTimeField(verbose_name='state since')),

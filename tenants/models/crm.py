@@ -17,7 +17,7 @@ class CrmLink(models.Model):
     class State(models.TextChoices):
         LINKED = "linked", _("linked")
         AWAY = "away", _("cannot be reached")
-        REFUSED = "refused", _("refuses the key")
+        REFUSED = "refused", _("refuses us")
 
     tenant = models.OneToOneField("tenants.Tenant", on_delete=models.CASCADE, related_name="+")
     url = models.CharField(_("address"), max_length=300)
