@@ -1,7 +1,10 @@
 """The page on which a tenant links its EspoCRM, sees how it stands and ends the link."""
 
+import io
+
 import pytest
 from django.core.cache import cache
+from django.core.management import CommandError, call_command
 
 from messaging import activities, recognising
 from messaging.espo import linking, turns
@@ -222,3 +225,29 @@ def test_correlation_rate_counts_who_was_known_when_they_wrote(
         assert "Taux de corrélation 66 %" in browser.get(address).content.decode()
     linked.pass_time(days=31)
     assert recognising.correlation(linked.now).received == 0
+
+
+def test_old_env_links_its_crm_and_prints_no_key(crm, tenant, other_tenant, tmp_path):
+    path, printed = tmp_path / "old.env", io.StringIO()
+    path.write_text(f"ESPO_URL={crm.url}/\nESPO_API_KEY={espo.KEY}\nPORT=3005\n")
+
+    call_command("import_env", tenant.slug, str(path), "--dry-run", stdout=printed)
+    assert not CrmLink.objects.of(tenant).exists()
+    call_command("import_env", tenant.slug, str(path), stdout=printed)
+
+    assert CrmLink.objects.of(tenant).get().url == crm.url
+    assert not CrmLink.objects.of(other_tenant).exists()
+    assert "delete from the file: ESPO_API_KEY, ESPO_URL" in printed.getvalue()
+    assert espo.KEY not in printed.getvalue()
+    with context.entered(tenant):
+        assert acts() == [("crm.linked", "import_env")]
+
+
+def test_old_env_with_a_wrong_key_names_its_variable(crm, tenant, tmp_path):
+    path, printed = tmp_path / "old.env", io.StringIO()
+    path.write_text(f"ESPO_URL={crm.url}\nESPO_API_KEY=not-this-one\n")
+
+    with pytest.raises(CommandError, match="1 of 1"):
+        call_command("import_env", tenant.slug, str(path), stdout=printed)
+
+    assert printed.getvalue() == "espocrm: ESPO_API_KEY: EspoCRM does not know this key.\n"
