@@ -118,7 +118,7 @@ def test_page_says_how_it_stands(linked, tenant, browser):
     shown = browser.get(PAGE).content.decode()
     assert "EspoCRM est en maintenance." in shown
     assert "Le rôle de l’utilisateur d’API ne le permet pas." in shown
-    assert "words" not in shown
+    assert "Secret words" not in shown
     assert "Synchroniser maintenant" in shown
     linked.state.away, linked.state.forbids = False, []
     browser.post(f"{PAGE}retry/")
