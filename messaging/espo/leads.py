@@ -102,29 +102,14 @@ def there_still(client: Client, record_ids: list[str]) -> set[str]:
     return found
 
 
-def users(client: Client) -> list[dict[str, str]]:
-    """Who a lead may be assigned to: id, name, e-mail address."""
-    found: list[dict[str, str]] = []
-    asked = {
-        "select": "id,name,userName,emailAddress,isActive",
-        "where": [{"type": "in", "attribute": "type", "value": ["regular", "admin"]}],
-        "orderBy": "name",
-        "order": "asc",
-        "maxSize": PAGE,
-    }
-    while len(found) < MOST_USERS:
-        rows = _rows(client.get("User", {**asked, "offset": len(found)}))
-        found += [
-            {
-                "id": str(each["id"]),
-                "name": str(each.get("name") or each.get("userName") or ""),
-                "email": str(each.get("emailAddress") or "").lower(),
-            }
-            for each in rows
-        ]
-        if len(rows) < PAGE:
-            break
-    return found
+def users(client: Client) -> list[dict[str, str]] | None:
+    """Who a lead may be assigned to: id, name, e-mail address; None where the key may not know."""
+    try:
+        return _users(client)
+    except EspoError as error:
+        if error.code != "forbidden":
+            raise
+        return None
 
 
 def statuses(client: Client) -> list[str]:
@@ -166,6 +151,30 @@ def moment(written_at: Any) -> datetime:
 def written(at: datetime) -> str:
     """A time as EspoCRM writes it."""
     return at.astimezone(UTC).strftime(_TIME)
+
+
+def _users(client: Client) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = []
+    asked = {
+        "select": "id,name,userName,emailAddress,isActive",
+        "where": [{"type": "in", "attribute": "type", "value": ["regular", "admin"]}],
+        "orderBy": "name",
+        "order": "asc",
+        "maxSize": PAGE,
+    }
+    while len(found) < MOST_USERS:
+        rows = _rows(client.get("User", {**asked, "offset": len(found)}))
+        found += [
+            {
+                "id": str(each["id"]),
+                "name": str(each.get("name") or each.get("userName") or ""),
+                "email": str(each.get("emailAddress") or "").lower(),
+            }
+            for each in rows
+        ]
+        if len(rows) < PAGE:
+            break
+    return found
 
 
 def _rows(answer: Any) -> list[dict[str, Any]]:

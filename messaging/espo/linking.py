@@ -205,7 +205,10 @@ def _look(client: Client) -> Found:
             "api_key", _("The API user of this key may not read leads: change its role first.")
         )
     may_not = [words for right, words in MISSING_RIGHTS.items() if not _may(table, *right)]
-    return Found(may_not, leads.statuses(client), leads.users(client))
+    users = leads.users(client)
+    if users is None:
+        may_not.append(_("see users: owners are not carried"))
+    return Found(may_not, leads.statuses(client), users or [])
 
 
 def _may(table: Mapping[str, Any], scope: str, action: str) -> bool:

@@ -82,6 +82,8 @@ def keep(
         record = EspoRecord(
             record_id=told.id, lead=lead, notes_since=link.linked_at, created_at=now, seen_at=now
         )
+    # As it is now, and nobody else changes it meanwhile.
+    record.lead = Lead.objects.select_for_update(no_key=True).get(pk=record.lead_id)
     if record.lead.erased_at is not None:
         return None
     agreeing.take_in(record, told, terms, times=times, now=now, is_made=is_made)

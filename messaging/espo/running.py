@@ -1,5 +1,7 @@
 """One run for one tenant: read what changed in the CRM, tell it what waits, see to the next run."""
 
+from zoneinfo import ZoneInfo
+
 from django.utils import timezone, translation
 
 from amda import http
@@ -32,15 +34,17 @@ def run() -> None:
 
 
 def _work(link: CrmLink) -> bool:
-    is_time = link.pull_at <= timezone.now()
+    # After a pause one looks whether the CRM is back, whatever waits.
+    is_time = link.pull_at <= timezone.now() or link.wait_until is not None
     if not is_time and not pushing.is_something_due(timezone.now()):
         return False
     tenant = directory.tenant_numbered(current_number())
     client = Client(link.url, link.key, http.client())
-    with client.http, translation.override(tenant.language):
+    here = timezone.override(ZoneInfo(tenant.time_zone))
+    with client.http, translation.override(tenant.language), here:
         try:
             if is_time:
-                turns.change(link, users=leads.users(client))
+                turns.change(link, users=leads.users(client) or [])
             terms = agreeing.terms_of(link, tenant.default_country)
             if is_time:
                 pulling.pull(link, client, terms)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from messaging.espo import turns
 from messaging.espo.linking import why
-from messaging.models import EspoPush, EspoRecord, Stage
+from messaging.models import EspoPush, EspoRecord, Lead, Stage
 from tenants.accounts.models import User
 from tenants.models import CrmLink
 
@@ -48,6 +49,13 @@ def standing(crm: CrmLink) -> Standing:
         only_there=sorted(each["name"] for each in crm.users if each["email"] not in team),
         without_status=[each for each in Stage.objects.all() if each.pk not in meant],
     )
+
+
+def address_of(lead: Lead) -> str:
+    """Where EspoCRM shows this lead; "" where it has none."""
+    record = lead.espo_records.filter(gone_at=None).order_by("pk").first()
+    crm = turns.mine() if record else None
+    return f"{crm.url}/#Lead/view/{record.record_id}" if record and crm else ""
 
 
 def _counted(rows) -> int:
