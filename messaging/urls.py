@@ -75,6 +75,7 @@ urlpatterns = [
     path("numbers/<int:pk>/connect/", numbers.connect, name="connect_number"),
     path("numbers/<int:pk>/disconnect/", numbers.disconnect, name="disconnect_number"),
     path("numbers/<int:pk>/code/", numbers.code, name="code_of_number"),
+    path("numbers/<int:pk>/risk/", numbers.confirm_risk, name="confirm_risk_of_number"),
     path("numbers/<int:pk>/stand-in/", numbers.stand_in, name="stand_in_for_number"),
     path("numbers/<int:pk>/pace/", numbers.pace, name="pace_of_number"),
     path("numbers/<int:pk>/link/", numbers.link, name="link_number"),

@@ -160,6 +160,7 @@ FIELDS: dict[str, str | None] = {
     "refresh": None,
     "reply_to": "external_id",
     "retention_days": None,
+    "risk_accepted": None,
     "severity": None,
     "shortcut": None,
     "stale_after_days": None,

@@ -15,7 +15,7 @@ from unfold.widgets import (
 )
 
 from amda.admin import acting
-from messaging import connecting, providers, setting_webhooks
+from messaging import connecting, providers, risks, setting_webhooks
 from messaging.providers.base import Feature, Field, Medium, Provider, SendError
 from tenants import onboarding
 from tenants.accounts.models import User
@@ -49,8 +49,9 @@ class ConnectForm(forms.Form):
         """The provider that is picked at the moment, "" for none."""
         return self["provider"].value() or ""
 
-    def parts(self) -> list[tuple[str, list]]:
-        """Each provider's own fields, to be shown when it is picked and once all is judged."""
+    def parts(self) -> list[tuple[str, list, str]]:
+        """Each provider's own fields and what a number risks there, to be shown when it is picked
+        and once all is judged."""
         for adapter in self.adapters:
             for each in adapter.fields:
                 self.fields[f"{adapter.slug}-{each.name}"].required = each.required
@@ -58,6 +59,7 @@ class ConnectForm(forms.Form):
             (
                 adapter.slug,
                 [self[name] for name in self.fields if name.startswith(f"{adapter.slug}-")],
+                risks.words(adapter),
             )
             for adapter in self.adapters
         ]

@@ -11,7 +11,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from amda.admin import creating
-from messaging import checking, connecting
+from messaging import checking, connecting, risks
 from messaging.providers import get as provider_of
 from messaging.providers.base import Feature
 from tenants import audit, context, directory
@@ -141,6 +141,8 @@ def _facts_of(instance: ProviderInstance) -> dict:
         "sets_webhook": Feature.SETS_WEBHOOK in adapter.supports,
         "others": _others(instance),
         "old_until": instance.previous_secrets_until,
+        "risk": risks.to_confirm(instance),
+        "is_risk_confirmed": not adapter.is_official,
     }
 
 

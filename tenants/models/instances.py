@@ -55,6 +55,8 @@ class ProviderInstance(models.Model):
     per_day = models.PositiveIntegerField(
         _("messages in a day"), null=True, blank=True, validators=[MinValueValidator(1)]
     )
+    # Which version of the words about the risk an owner confirmed; 0 for none.
+    risk_confirmed = models.PositiveSmallIntegerField(_("risk confirmed"), default=0)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
     objects = SharedRows()

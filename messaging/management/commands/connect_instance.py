@@ -3,7 +3,7 @@
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import translation
 
-from messaging import connecting
+from messaging import connecting, risks
 from tenants import audit, directory
 from tenants.onboarding import OnboardingError
 
@@ -41,6 +41,12 @@ class Command(BaseCommand):
         for route, url in connecting.webhook_urls(instance).items():
             self.stdout.write(f"webhook{f' ({route})' if route else ''}: {url}")
         _say_state(self, connecting.probe(instance))
+        with translation.override("en"):
+            risk = risks.to_confirm(instance)
+        if risk:
+            # Not among what programs read.
+            self.stderr.write(f"risk: {risk}")
+            self.stderr.write("The vendor's owner is asked to confirm this on the page Numbers.")
 
 
 def _say_state(command, instance):

@@ -12,6 +12,7 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import translation
 
+from messaging import providers, risks
 from messaging.migrating import interview, vendor_file
 from messaging.migrating.vendors import PROVIDER, Importer, Outcome, Result
 from tenants import audit
@@ -40,6 +41,8 @@ class Command(BaseCommand):
             raise CommandError("file: give the CSV file to take in.")
         importer = Importer(dry_run=dry_run, sets_webhooks=setup_webhooks)
         with translation.override("en"), audit.coming_from("migrate_to_multi_waba"):
+            self.stderr.write(f"Risk: {risks.words(providers.get(PROVIDER))}")
+            self.stderr.write("Each vendor's owner is asked to confirm this on the page Numbers.")
             if mode == "batch":
                 self._batch(file, importer, report)
             else:

@@ -43,6 +43,7 @@ class GreenApi(Provider):
     slug = "greenapi"
     label = "Green-API"
     medium = Medium.WHATSAPP
+    is_official = False
     paths = {"/webhooks/greenapi": ""}
     status_paths = {"/webhooks/greenapi/status": "greenapi-webhook"}
     supports = frozenset(

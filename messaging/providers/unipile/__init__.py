@@ -40,6 +40,7 @@ class Unipile(Provider):
     slug = "unipile"
     label = "Unipile"
     medium = Medium.WHATSAPP
+    is_official = False
     paths = {"/api/webhooks/unipile/{vendor}": ""}
     supports = frozenset(
         {

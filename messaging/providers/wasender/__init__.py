@@ -41,6 +41,7 @@ class Wasender(Provider):
     slug = "wasender"
     label = "WasenderAPI"
     medium = Medium.WHATSAPP
+    is_official = False
     paths = {
         "/api/webhooks/wasender/{vendor}": "",
         "/api/webhooks/wasender/{vendor}/status": "status",
