@@ -41,8 +41,6 @@ class Command(BaseCommand):
             raise CommandError("file: give the CSV file to take in.")
         importer = Importer(dry_run=dry_run, sets_webhooks=setup_webhooks)
         with translation.override("en"), audit.coming_from("migrate_to_multi_waba"):
-            self.stderr.write(f"Risk: {risks.words(providers.get(PROVIDER))}")
-            self.stderr.write("Each vendor's owner is asked to confirm this on the page Numbers.")
             if mode == "batch":
                 self._batch(file, importer, report)
             else:
@@ -53,6 +51,7 @@ class Command(BaseCommand):
             rows = vendor_file.read(file)
         except vendor_file.BadFile as exc:
             raise CommandError(str(exc)) from exc
+        self._say_risk()
         outcomes = []
         for position, outcome in enumerate(importer.take_in(rows), start=1):
             outcomes.append(outcome)
@@ -66,6 +65,7 @@ class Command(BaseCommand):
     def _ask(self, importer: Importer) -> None:
         if not sys.stdin.isatty() and sys.stdin.closed:
             raise CommandError("there is nobody to ask; use `batch FILE.csv`.")
+        self._say_risk()
         outcomes = []
         try:
             for row in interview.vendors(self.stdout.write, suggest=_next_slug):
@@ -75,6 +75,10 @@ class Command(BaseCommand):
         except (EOFError, KeyboardInterrupt):
             self.stdout.write("")
         self._sum_up(outcomes, importer)
+
+    def _say_risk(self) -> None:
+        self.stderr.write(f"risk: {risks.words(providers.get(PROVIDER))}")
+        self.stderr.write("Each vendor's owner is asked to confirm this on the page Numbers.")
 
     def _say(self, outcome: Outcome) -> None:
         reason = f": {outcome.reason}" if outcome.reason else ""
