@@ -11,7 +11,7 @@ from messaging import optouts, templates
 from messaging.events import Kind
 from messaging.models import Message
 from messaging.providers import get as provider_of
-from messaging.providers.base import Blame
+from messaging.providers.base import Blame, Feature
 from messaging.views import showing
 from tenants.models import ProviderInstance
 
@@ -198,6 +198,22 @@ def what_to_do(number, is_left_alone: bool) -> str:
     if number.state == ProviderInstance.State.PENDING:
         return _("It is being connected.")
     return _("It is being connected again by itself.")
+
+
+@register.filter
+def after_a_gap(number) -> str:
+    """What becomes of messages that came while a number was away."""
+    provider = provider_of(number.provider)
+    if not provider.paths:
+        return _("Only sends: nothing comes in by it.")
+    if Feature.JOURNAL in provider.supports:
+        return _("What comes while it is away is read from %(provider)s once it is back.") % {
+            "provider": provider.label
+        }
+    return _(
+        "%(provider)s keeps no list of messages: what it does not post again after an interruption "
+        "is missing here."
+    ) % {"provider": provider.label}
 
 
 @register.filter

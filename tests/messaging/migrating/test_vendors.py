@@ -369,6 +369,7 @@ def test_interview_writes_only_what_was_agreed_to(db, monkeypatch):
 
     printed = ask()
 
+    assert "risk: WhatsApp does not authorise WasenderAPI" in printed
     assert "shop_001 created" in printed
     assert "shop_002: not written." in printed
     assert directory.tenant_of_slug("shop_002") is None
