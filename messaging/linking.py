@@ -76,9 +76,10 @@ def look(instance: ProviderInstance) -> ProviderInstance:
     return connecting.probe(instance)
 
 
-def connect(instance: ProviderInstance, *, by: User) -> InstanceState:
+def connect(instance: ProviderInstance, *, by: User | None) -> InstanceState:
     """Start the connection at a person's wish, after a conflict too; `Refused` where the provider
-    cannot. The answer may hold a code to scan."""
+    cannot. The answer may hold a code to scan. `by` is nobody for staff, whose acts the audit of
+    the platform keeps."""
     _require(instance, Feature.CONNECTS)
     found = _call(instance, lambda via: provider_of(instance.provider).connect(via))
     instance.is_held, instance.tries = False, 0
@@ -95,6 +96,12 @@ def disconnect(instance: ProviderInstance, *, by: User) -> InstanceState:
     instance.is_held = True
     _enter(instance, found, "instance.let_go", by)
     return found
+
+
+def shows_code(instance: ProviderInstance) -> bool:
+    """Whether the provider has a code that waits to be scanned."""
+    waits = instance.state == State.PENDING and states.waits_for_person(instance)
+    return waits and can(instance, Feature.QR_LOGIN)
 
 
 def qr(instance: ProviderInstance) -> str:
@@ -154,10 +161,11 @@ def can(instance: ProviderInstance, feature: Feature) -> bool:
     return feature in provider_of(instance.provider).supports
 
 
-def _enter(instance: ProviderInstance, found: InstanceState, act: str, by: User) -> None:
+def _enter(instance: ProviderInstance, found: InstanceState, act: str, by: User | None) -> None:
     with transaction.atomic():
         states.enter(instance, found, at=timezone.now())
-        audit.record(act, by=by, subject=instance, tenant=instance.tenant_id)
+        if by is not None:
+            audit.record(act, by=by, subject=instance, tenant=instance.tenant_id)
 
 
 def _require(instance: ProviderInstance, feature: Feature) -> None:

@@ -36,6 +36,7 @@ ACTS: dict[str, Any] = {
     "instance.connected": _("Number connected"),
     "instance.changed": _("Number changed"),
     "instance.risk_confirmed": _("Risk of a number confirmed"),
+    "instance.tested": _("Test message sent from a number"),
     "instance.linked": _("Number's connection started"),
     "instance.let_go": _("Number disconnected"),
     "invitation.accepted": _("Invitation accepted"),

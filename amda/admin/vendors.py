@@ -167,7 +167,8 @@ class VendorAdmin(ModelAdmin):
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         if not self.has_change_permission(request, tenant):
             raise PermissionDenied
-        form = creating.ConnectForm(request.POST if request.method == "POST" else None)
+        given = request.POST if request.method == "POST" else None
+        form = creating.ConnectForm(given, initial=creating.asked_for(request.GET))
         if request.method == "POST" and form.is_valid():
             try:
                 instance = creating.connected(form, tenant, request.user)
@@ -178,7 +179,7 @@ class VendorAdmin(ModelAdmin):
             else:
                 for is_well, sentence in creating.told_of(instance, request.user):
                     (messages.success if is_well else messages.warning)(request, sentence)
-                return redirect(reverse("admin:tenants_tenant_change", args=[tenant.pk]))
+                return redirect(_page_of(instance))
         facts = self._page_facts(request, gettext("Connect a number or an address"))
         facts.update(form=form, parts=form.parts(), chosen=form.chosen, original=tenant)
         return TemplateResponse(request, "admin/vendors/connect.html", facts)
@@ -204,6 +205,10 @@ class VendorAdmin(ModelAdmin):
 
     def _page_facts(self, request, title) -> dict:
         return {**self.admin_site.each_context(request), "title": title, "opts": self.opts}
+
+
+def _page_of(instance: ProviderInstance) -> str:
+    return reverse("admin:tenants_providerinstance_change", args=[instance.pk])
 
 
 @dataclass(frozen=True)

@@ -150,9 +150,7 @@ def _whole_page(request, number: ProviderInstance, refusal: Refused) -> HttpResp
 
 
 def _card(request, number: ProviderInstance, refusal: Refused | None = None) -> dict:
-    left_alone = states.is_left_alone(number) or (
-        number.state != State.CONNECTED and number.look_again_at is None
-    )
+    left_alone = states.waits_for_person(number)
     may_change = may(request.user, Action.MANAGE_SETTINGS)
     connects = linking.can(number, Feature.CONNECTS)
     is_connected = number.state == State.CONNECTED
@@ -165,10 +163,7 @@ def _card(request, number: ProviderInstance, refusal: Refused | None = None) -> 
         "connects": connects and not is_connected,
         "disconnects": connects and is_connected,
         "is_linked_elsewhere": linking.can(number, Feature.HOSTED_LOGIN) and left_alone,
-        "shows_code": not risk
-        and linking.can(number, Feature.QR_LOGIN)
-        and number.state == State.PENDING
-        and left_alone,
+        "shows_code": not risk and linking.shows_code(number),
         "others": linking.may_stand_in(number) if may_change else [],
         "allowed": pacing.allowed(number, timezone.now()),
         "speed": pacing.speed_of(number),
