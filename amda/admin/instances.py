@@ -50,7 +50,6 @@ class ProviderInstanceAdmin(ModelAdmin):
         "label",
         "address",
         "reference",
-        "state_reason",
         "last_event_at",
         "stands_in",
         "created_at",

@@ -11,7 +11,7 @@ from messaging import optouts, templates
 from messaging.events import Kind
 from messaging.models import Message
 from messaging.providers import get as provider_of
-from messaging.providers.base import Blame, Feature
+from messaging.providers.base import Blame
 from messaging.views import showing
 from tenants.models import ProviderInstance
 
@@ -51,16 +51,6 @@ BLAMES = {
         "Your number may not send at the moment. An administrator can check its connection."
     ),
     Blame.PROVIDER: gettext_lazy("The message service did not take it. Try again in a moment."),
-}
-
-AWAY_FOR_GOOD = {
-    ProviderInstance.State.CONFLICT: gettext_lazy(
-        "Another device or program took its place. End that session first, then connect it: by "
-        "itself it is not connected again, or the two would throw each other out."
-    ),
-    ProviderInstance.State.BLOCKED: gettext_lazy(
-        "It is blocked or limited. Ask the provider why; sending on makes it worse."
-    ),
 }
 
 # What was not even tried.
@@ -186,34 +176,6 @@ def provider_label(number) -> str:
 def medium_icon(number) -> str:
     """The icon of the way a number's messages travel."""
     return provider_of(number.provider).medium.value
-
-
-@register.filter
-def what_to_do(number, is_left_alone: bool) -> str:
-    """What becomes of a number that is not connected, and what somebody has to do."""
-    if number.is_held:
-        return _("Somebody disconnected it here. It stays so until you connect it.")
-    if is_left_alone:
-        return AWAY_FOR_GOOD.get(number.state) or _("It waits for a person: link its phone again.")
-    if number.state == ProviderInstance.State.PENDING:
-        return _("It is being connected.")
-    return _("It is being connected again by itself.")
-
-
-@register.filter
-def after_a_gap(number) -> str:
-    """What becomes of messages that came while a number was away."""
-    provider = provider_of(number.provider)
-    if not provider.paths:
-        return _("Only sends: nothing comes in by it.")
-    if Feature.JOURNAL in provider.supports:
-        return _("What comes while it is away is read from %(provider)s once it is back.") % {
-            "provider": provider.label
-        }
-    return _(
-        "%(provider)s keeps no list of messages: what it does not post again after an interruption "
-        "is missing here."
-    ) % {"provider": provider.label}
 
 
 @register.filter
