@@ -9,9 +9,9 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from messaging import realtime
-from messaging.outbox import Refused
 from messaging.providers import get as provider_of
 from messaging.providers.base import Provider
+from messaging.refusing import Refused
 from tenants import audit
 from tenants.accounts.models import User
 from tenants.models import ProviderInstance

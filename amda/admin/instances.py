@@ -15,9 +15,9 @@ from unfold.decorators import display
 
 from amda.admin import creating
 from messaging import checking, connecting, linking, risks, states
-from messaging.outbox import Refused
 from messaging.providers import get as provider_of
 from messaging.providers.base import Feature
+from messaging.refusing import Refused
 from tenants import audit, context, directory
 from tenants.models import ProviderInstance
 
