@@ -110,6 +110,8 @@ def matching(user, filters: Filters, *, closed_too: bool = False) -> QuerySet[Co
         rows = rows.filter(pipeline.standing_at(filters.stage, "lead__"))
     if filters.tag:
         rows = rows.filter(lead__tags=filters.tag)
+    if filters.vip:
+        rows = rows.filter(lead__is_vip=True)
     if filters.unread:
         rows = rows.filter(unread_count__gt=0)
     return rows
@@ -204,6 +206,7 @@ def leads(
     only_unknown: bool = False,
     stage: int | None = None,
     tag: int | None = None,
+    only_vip: bool = False,
 ) -> Page:
     """A page of leads, newest first; `after` is the last id seen."""
     rows = Lead.objects.filter(merged_into=None).select_related("owner", "stage")
@@ -212,6 +215,8 @@ def leads(
         rows = rows.filter(pipeline.standing_at(stage))
     if tag is not None:
         rows = rows.filter(tags=tag)
+    if only_vip:
+        rows = rows.filter(is_vip=True)
     if among is not None:
         rows = rows.filter(pk__in=among)
     if only_unknown:

@@ -95,12 +95,14 @@ def leads(
     only_unknown: bool = False,
     stage: int | None = None,
     tag: int | None = None,
+    only_vip: bool = False,
 ) -> queries.Page:
     """A page of leads by name, note, number or address, newest first; all where none is given."""
     known = _leads(text) if text.strip() else None
     if known is None and text.strip():
         return queries.Page([], None)
-    return queries.leads(after, size, among=known, only_unknown=only_unknown, stage=stage, tag=tag)
+    narrowed = {"only_unknown": only_unknown, "stage": stage, "tag": tag, "only_vip": only_vip}
+    return queries.leads(after, size, among=known, **narrowed)
 
 
 def pieces(text: str, looked_for: str) -> list[Piece]:

@@ -90,4 +90,5 @@ urlpatterns = [
     path("merges/<int:pk>/undo/", merges.undo, name="undo_merge"),
     path("leads/<int:pk>/edit/", leads.edit, name="edit_lead"),
     path("leads/<int:pk>/note/", leads.note, name="note"),
+    path("leads/<int:pk>/vip/", leads.vip, name="vip"),
 ]
