@@ -142,6 +142,7 @@ FIELDS: dict[str, str | None] = {
     "leadId": "lead",
     "message": None,
     "messageSnippet": None,
+    "medium": None,
     "meta": None,
     "name": None,
     "named": "user",

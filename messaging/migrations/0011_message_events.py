@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='message',
-            index=models.Index(condition=models.Q(('direction', 'out')), fields=['sent_at'], include=('medium', 'status'), name='message_out_by_time'),
+            index=models.Index(condition=models.Q(('direction', 'out')), fields=['sent_at'], include=('medium', 'provider', 'origin', 'status'), name='message_out_by_time'),
         ),
         migrations.AddIndex(
             model_name='messageevent',

@@ -183,7 +183,7 @@ class Message(models.Model):
             models.Index(
                 fields=["sent_at"],
                 name="message_out_by_time",
-                include=["medium", "status"],
+                include=["medium", "provider", "origin", "status"],
                 condition=models.Q(direction="out"),
             ),
         ]
