@@ -12,6 +12,8 @@ from tenants.models import ProviderInstance, WebhookDelivery
 
 # Clocks of phones run ahead; what claims to come from later than this came now.
 AHEAD_ALLOWED = timedelta(minutes=5)
+# The kind of the facts that we saw ourselves.
+OUTCOME = "outcome"
 
 
 def record(
@@ -42,7 +44,7 @@ def keep_outcome(message: Message, status: str, *, now: datetime) -> None:
         provider=message.provider,
         instance_id=message.instance_id,
         event_id=f"{message.reference}:{status}:{now.timestamp()}",
-        kind="status",
+        kind=OUTCOME,
         external_id=message.external_id,
         status=str(status),
         detail=f"{message.error_code} {message.error_detail}".strip()[:500],
@@ -54,7 +56,7 @@ def keep_outcome(message: Message, status: str, *, now: datetime) -> None:
 
 def by_providers() -> QuerySet[MessageEvent]:
     """The facts that a provider told."""
-    return MessageEvent.objects.filter(delivery_id__isnull=False)
+    return MessageEvent.objects.exclude(kind=OUTCOME)
 
 
 def believable(at: datetime | None, heard_at: datetime) -> datetime:

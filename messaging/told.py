@@ -15,6 +15,7 @@ from django.db.models.functions import Left
 from django.utils.translation import gettext_lazy as _
 
 from messaging import providers, queries
+from messaging.facts import OUTCOME
 from messaging.models import Message, MessageEvent
 from messaging.providers.base import Medium
 
@@ -25,7 +26,7 @@ EARLIEST, LATEST = date(2000, 1, 1), date(2099, 12, 31)
 USUAL_DAYS = 7
 SNIPPET = 200
 # The facts that are about messages; the others are about instances, templates and consent.
-KINDS = ("message", "status", "deleted", "edited", "reaction")
+KINDS = ("message", "status", OUTCOME, "deleted", "edited", "reaction")
 
 Status = Message.Status
 Direction = Message.Direction
@@ -199,21 +200,22 @@ def _said(status: str) -> Q:
             return Q(kind="message", message__direction=Direction.IN)
         case Status.SENT:
             sent_elsewhere = Q(kind="message", message__direction=Direction.OUT)
-            return Q(kind="status", status=status) | sent_elsewhere
+            return Q(kind__in=_TELLS_STATUS, status=status) | sent_elsewhere
         case "deleted" | "edited" | "reaction":
             return Q(kind=status)
-    return Q(kind="status", status=status)
+    return Q(kind__in=_TELLS_STATUS, status=status)
 
 
+_TELLS_STATUS = ("status", OUTCOME)
 _SAID = Case(
     When(kind="message", message__direction=Direction.IN, then=Value(Status.RECEIVED.value)),
     When(kind="message", then=Value(Status.SENT.value)),
-    When(kind="status", then=F("status")),
+    When(kind__in=_TELLS_STATUS, then=F("status")),
     default=F("kind"),
     output_field=CharField(),
 )
 _PLAIN = (
-    "id", "at", "kind", "provider", "instance_id", "way", "said", "delivery_id", "message_id",
+    "id", "at", "kind", "provider", "instance_id", "way", "said", "message_id",
     "message__conversation_id", "whose", "external_id",
 )  # fmt: skip
 _CONTENT = ("message__lead__name", "peer", "message__conversation__peer", "words")
@@ -232,7 +234,7 @@ def _fact(row: dict[str, Any]) -> Fact:
         instance=row["instance_id"],
         direction=row["way"] or (Direction.OUT.value if waits_for_ours else ""),
         status=row["said"],
-        told_by="us" if row["delivery_id"] is None else "provider",
+        told_by="us" if row["kind"] == OUTCOME else "provider",
         message=row["message_id"],
         conversation=row["message__conversation_id"],
         lead=row["whose"],

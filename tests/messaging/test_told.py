@@ -34,7 +34,6 @@ def make_fact(message: Message, kind: str = "status", at: datetime = NOW, **fact
         "instance_id": message.instance_id,
         "event_id": f"told-{message.pk}-{number}",
         "external_id": message.external_id,
-        "delivery_id": 1,
     }
     return MessageEvent.objects.create(message=message, kind=kind, at=at, **{**defaults, **facts})
 
@@ -52,7 +51,7 @@ def said(tenant, other_tenant):
             binta, text="Promis, demain", direction="out", origin="person", status="delivered"
         )
         make_fact(heard, "message", NOW)
-        make_fact(sent, status="sent", at=NOW + timedelta(minutes=1), delivery_id=None)
+        make_fact(sent, "outcome", NOW + timedelta(minutes=1), status="sent")
         make_fact(sent, status="delivered", at=NOW + timedelta(minutes=2))
     return heard, sent
 
@@ -88,11 +87,11 @@ def test_sending_keeps_what_we_saw_of_it(inside, instance, monkeypatch):
         delivering.drain(inside.number, instance.pk)
 
     kept = MessageEvent.objects.order_by("id").values_list(
-        "message__text", "kind", "status", "external_id", "detail", "delivery_id"
+        "message__text", "kind", "status", "external_id", "detail"
     )
     assert list(kept) == [
-        ("one", "status", "sent", "3EB0", "", None),
-        ("two", "status", "failed", "", "invalid_number", None),
+        ("one", "outcome", "sent", "3EB0", ""),
+        ("two", "outcome", "failed", "", "invalid_number"),
     ]
 
 
@@ -234,7 +233,7 @@ def test_status_before_its_message_stands_in_the_list(browser, tenant, said, ins
     with context.entered(tenant):
         MessageEvent.objects.create(
             provider="wasender", instance_id=instance.pk, event_id="early", kind="status",
-            status="read", external_id="3EB9", at=NOW, delivery_id=1,
+            status="read", external_id="3EB9", at=NOW,
         )  # fmt: skip
 
     row = browser.get(f"/api/message-events/?{DAY}&status=read").json()["results"][0]
