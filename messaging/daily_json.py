@@ -6,6 +6,7 @@ from datetime import UTC, date
 from zoneinfo import ZoneInfo
 
 from messaging import told
+from messaging.providers.base import Medium
 from tenants.models import Tenant
 
 
@@ -35,7 +36,7 @@ def _separated(objects: Iterable[str]) -> Iterator[str]:
 
 
 def _event(tenant: Tenant, fact: told.Fact) -> dict[str, object]:
-    is_mail = "@" in fact.address
+    is_mail = fact.medium == Medium.EMAIL
     moment = fact.at.astimezone(UTC).isoformat(timespec="milliseconds")
     return {
         "id": f"evt_{fact.id}",
@@ -46,8 +47,8 @@ def _event(tenant: Tenant, fact: told.Fact) -> dict[str, object]:
         "direction": fact.direction,
         "status": fact.status,
         "leadId": fact.lead,
-        "phoneNumber": fact.address if fact.address and not is_mail else None,
-        "email": fact.address if is_mail else None,
+        "phoneNumber": None if is_mail else fact.address or None,
+        "email": fact.address or None if is_mail else None,
         "providerMessageId": fact.external_id or None,
         "messageSnippet": fact.snippet,
     }
