@@ -14,7 +14,7 @@ from messaging.views.access import page
 from tenants import spreadsheets
 from tenants.permissions import Action
 
-_PLACE = {"section": "alerts", "here": "figures"}
+_PLACE = {"section": "figures", "here": "figures"}
 
 
 @require_safe
