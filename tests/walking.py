@@ -103,6 +103,7 @@ OBJECTS = {
 FIELDS: dict[str, str | None] = {
     "act": None,
     "address": None,
+    "api_key": None,
     "agents_see_all": None,
     "colour": None,
     "country": None,
@@ -186,6 +187,7 @@ FIELDS: dict[str, str | None] = {
     "type": None,
     "until": None,
     "until_reply": None,
+    "url": None,
     "vip": None,
     "what": None,
     "who": "user",

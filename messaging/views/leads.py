@@ -22,6 +22,7 @@ from messaging import (
     recognising,
     searching,
 )
+from messaging.espo import showing as showing_crm
 from messaging.filters import Filters
 from messaging.forms import LeadForm, NoteForm, StartForm
 from messaging.models import Lead, Message, Stage, Tag
@@ -177,7 +178,12 @@ def _dialog(request, numbers, form, problem="", wrong=None, held_in=None):
 
 
 def _lead_page(request, found: Lead, form: LeadForm, status: int = 200):
-    context = {**_about(request.user, found), "form": form, "merges": list(merging.of(found))}
+    context = {
+        **_about(request.user, found),
+        "form": form,
+        "merges": list(merging.of(found)),
+        "in_crm": showing_crm.address_of(found),
+    }
     return render(request, "leads/lead.html", context, status=status)
 
 
