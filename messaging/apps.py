@@ -3,6 +3,8 @@ from django.utils.translation import gettext_lazy as _
 
 # What the audit calls what is done here.
 ACTS = {
+    "history.imported": _("History imported"),
+    "leads.imported": _("Leads imported"),
     "messages.removed": _("Old messages removed"),
     "reply.added": _("Canned reply added"),
     "reply.changed": _("Canned reply changed"),

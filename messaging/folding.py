@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 from django.apps import apps
+from django.db import connection
 
 from messaging import previews, windows
 from messaging.models import Conversation, Lead, Message
@@ -112,6 +113,41 @@ def recount(conversation: Conversation, *, unread: int) -> None:
     shown = previews.of(last) if last else previews.of_nothing()
     Conversation.objects.filter(pk=conversation.pk).update(**known, **shown)
     conversation.refresh_from_db()
+
+
+def renew(conversations: Collection[Conversation]) -> None:
+    """Make the rows of conversations true again after older messages came in: the last message,
+    when the contact last wrote, the window. What is unread stays so."""
+    last = _last_messages(conversations)
+    shown = Message.objects.in_bulk([pk for pk, _heard_at in last.values() if pk])
+    for conversation in conversations:
+        pk, heard_at = last[conversation.pk]
+        facts = previews.of(shown[pk]) if pk else previews.of_nothing()
+        if heard_at and heard_at != conversation.last_received_at:
+            facts |= windows.opened_by(conversation, heard_at)
+        for name, value in facts.items():
+            setattr(conversation, name, value)
+    Conversation.objects.bulk_update(conversations, [*previews.of_nothing(), *_HEARD])
+
+
+def _last_messages(conversations: Collection[Conversation]) -> dict[int, tuple]:
+    with connection.cursor() as cursor:
+        cursor.execute(_LAST, [[each.pk for each in conversations]])
+        return {conversation: (pk, heard_at) for conversation, pk, heard_at in cursor.fetchall()}
+
+
+_HEARD = ("last_received_at", "window_ends_at")
+_LAST = """
+SELECT wanted.id, last.id, heard.sent_at
+FROM unnest(%s::bigint[]) AS wanted(id)
+LEFT JOIN LATERAL (
+    SELECT message.id FROM messaging_message message WHERE message.conversation_id = wanted.id
+    ORDER BY message.sent_at DESC, message.id DESC LIMIT 1) last ON true
+LEFT JOIN LATERAL (
+    SELECT message.sent_at FROM messaging_message message
+    WHERE message.conversation_id = wanted.id AND message.direction = 'in'
+    ORDER BY message.sent_at DESC LIMIT 1) heard ON true
+"""
 
 
 def lock(leads: Collection[Lead]) -> None:
