@@ -21,7 +21,7 @@ from messaging.events import Kind, Person, Received
 from messaging.importing import values
 from messaging.importing.numbers import Numbers
 from messaging.importing.rows import BadRow, Outcome, Result, Row
-from messaging.models import Conversation, Lead, Message, MessageEvent, MessageFile
+from messaging.models import Conversation, Message, MessageEvent, MessageFile
 from messaging.placing import Places
 from messaging.providers import get as provider_of
 from messaging.providers.base import Medium
@@ -210,9 +210,7 @@ class Importer:
 
     def _say(self, fresh: Sequence[_Told], new: dict[tuple[int, str], int]) -> set[int]:
         """Put messages where they belong; the lines of those that were not there in any form."""
-        places = Places()
-        homes = _homes(fresh, places)
-        Lead.objects.filter(pk__in=places.made).update(imported_at=self.now)
+        homes = _homes(fresh, self.now)
         shown = _echoes(fresh, homes)
         messages = {each.line: _message(each, homes[each.line]) for each in fresh}
         for line in shown:
@@ -230,7 +228,7 @@ class Importer:
         """Rows true again; one in which nothing was said for a while is closed, not unread."""
         rows = Conversation.objects.select_for_update(no_key=True).filter(pk__in=conversations)
         mine = list(rows.order_by("pk"))
-        folding.renew(mine)
+        folding.draw(mine)
         for conversation in mine:
             last = conversation.last_message_at
             if last is None or (conversation.closed_at and last <= conversation.closed_at):
@@ -239,7 +237,7 @@ class Importer:
                 conversation.state, conversation.closed_at = State.OPEN, None
             elif conversation.closed_at or _is_only_history(conversation, self.now):
                 conversation.state, conversation.closed_at = State.CLOSED, last
-        Conversation.objects.bulk_update(mine, ["state", "closed_at"])
+        folding.save_rows(mine)
 
     def _write_history(self, written: Sequence[Message]) -> None:
         old = [message.pk for message in written if message.sent_at < self.now - RECENT]
@@ -287,15 +285,15 @@ def _known_messages(told: Sequence[_Told]) -> set[tuple[int, str]]:
     return set(rows.values_list("instance_id", "external_id"))
 
 
-def _homes(fresh: Sequence[_Told], places: Places) -> dict[int, Conversation]:
-    """The conversation of each line; those of one address are looked for once."""
-    found: dict[tuple[int, Address], Conversation] = {}
+def _homes(fresh: Sequence[_Told], now: datetime) -> dict[int, Conversation]:
+    """The conversation of each line."""
+    people: dict[ProviderInstance, dict[Address, str]] = {}
     for each in fresh:
-        place = (each.instance.pk, each.address)
-        if place not in found:
-            lead = places.lead([each.address], each.event.person.name, is_known=True)
-            found[place] = places.with_lead(lead, each.instance, each.address.value, is_news=False)
-    return {each.line: found[each.instance.pk, each.address] for each in fresh}
+        names = people.setdefault(each.instance, {})
+        names[each.address] = names.get(each.address) or each.event.person.name
+    places = Places()
+    found = {instance: places.imported(instance, names, now) for instance, names in people.items()}
+    return {each.line: found[each.instance][each.address] for each in fresh}
 
 
 def _echoes(fresh: Sequence[_Told], homes: dict[int, Conversation]) -> dict[int, Message]:

@@ -265,7 +265,10 @@ class Importer:
 
     def _add_tags(self, meant: Sequence[_Meant]) -> set[int]:
         wanted = {(each.lead.pk, name.lower()): each for each in meant for name in each.told.tags}
-        spelt = {name.lower(): name for each in meant for name in each.told.tags}
+        # The first row with a new tag says how it is written.
+        spelt = {
+            name.lower(): name for each in reversed(meant) for name in reversed(each.told.tags)
+        }
         for small, name in spelt.items():
             if not self._tags.get(small):
                 self._tags[small] = Tag.objects.create(name=name).pk

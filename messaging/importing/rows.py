@@ -110,11 +110,12 @@ class Source:
     def _csv_rows(self) -> Iterator[Row]:
         header = self._file.peek(65_536)[:65_536].partition(b"\n")[0]
         delimiter = max(_DELIMITERS, key=header.decode(self._encoding, "replace").count)
-        # What is in another encoding is that row's mistake, not the file's.
-        text = TextIOWrapper(
+        # What is in another encoding is that row's mistake, not the file's. Kept, since a wrapper
+        # that is let go of closes what it wraps.
+        self._text = TextIOWrapper(
             self._file, encoding=self._encoding, errors="surrogateescape", newline=""
         )
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
+        reader = csv.reader(self._text, delimiter=delimiter, strict=True)
         try:
             names = self._names(next(reader, []))
             begins = reader.line_num + 1
@@ -124,8 +125,6 @@ class Source:
                 begins = reader.line_num + 1
         except csv.Error as exc:
             raise BadFile(f"line {reader.line_num}: {exc}; nothing behind it is read.") from exc
-        finally:
-            text.detach()
 
     def _json_lines(self) -> Iterator[Row]:
         line = 0

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from messaging import addressing
@@ -18,6 +19,7 @@ _MILLISECONDS_FROM = 100_000_000_000
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 
 
+@lru_cache(maxsize=10_000)
 def address(column: str, written: str, country: str) -> Address:
     """A phone number, an e-mail address, or WhatsApp's own name of somebody."""
     name, _at, host = written.rpartition("@")
