@@ -2,8 +2,10 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.utils import timezone
 
 from alerts import evaluate
@@ -384,9 +386,9 @@ def test_what_a_vendor_no_longer_keeps_is_refused(tenant, write, load):
 
 @pytest.mark.parametrize("command", ["import_history", "import_leads"])
 def test_vendor_that_may_not_add_is_told_why_and_nothing_is_written(
-    tenant, settings, write, load, command
+    tenant, monkeypatch, write, load, command
 ):
-    settings.STRIPE_SECRET_KEY = "sk_test_x"
+    monkeypatch.setattr(settings, "STRIPE_SECRET_KEY", "sk_test_x")
     Allowance.objects.across_tenants().update_or_create(
         tenant=tenant, defaults={"closed_reason": "unpaid"}
     )
@@ -416,3 +418,14 @@ def test_events_of_a_file_have_ids_of_their_own():
     )
 
     assert imported != live.event_id
+
+
+def test_examples_of_the_documentation_work_unchanged(tenant, load):
+    examples = Path(settings.BASE_DIR) / "docs/examples"
+
+    assert load("import_leads", examples / "leads.csv") == (["2 rows: 2 new"], "")
+    assert load("import_history", examples / "history.csv") == (["3 rows: 3 new"], "")
+    assert load("import_history", examples / "history.jsonl") == (["2 rows: 2 new"], "")
+
+    with context.entered(tenant):
+        assert Conversation.objects.get().messages.count() == 5
