@@ -10,7 +10,7 @@ from alerts.models import Severity
 from alerts.rules import NEXT_STEPS
 from messaging.forms import LONGEST_NOTE
 from messaging.models import Activity, Stage
-from messaging.outbox import LONGEST_TEXT
+from messaging.refusing import LONGEST_TEXT
 from messaging.templatetags.saying import called
 from tenants.accounts.models import User
 from tenants.models import ProviderInstance

@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from messaging.mailing import LONGEST_SUBJECT
 from messaging.models import Lead, MessageFile, Tag
-from messaging.outbox import LONGEST_TEXT
+from messaging.refusing import LONGEST_TEXT
 from tenants.accounts.models import User
 
 LONGEST_NOTE = 10_000

@@ -15,9 +15,9 @@ from messaging import connecting, states
 from messaging.calling import let_go_of_the_connection, open_via
 from messaging.events import Connection
 from messaging.models import MessageEvent
-from messaging.outbox import Refused
 from messaging.providers import get as provider_of
 from messaging.providers.base import Feature, InstanceState, Medium, SendError, Via
+from messaging.refusing import Refused
 from tenants import audit
 from tenants.accounts.models import User
 from tenants.context import current_number

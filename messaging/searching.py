@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from django.contrib.postgres.search import SearchQuery, SearchQueryCombinable
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from messaging import drafting, queries
 from messaging.filters import Filters
@@ -15,6 +15,8 @@ from messaging.models.words import BETWEEN, INSIDE_NAMES, LIGATURES, MARKS
 
 PAGE = 20
 MOST_CONVERSATIONS = 5
+# A word that these do not hold a page of is rare enough for its index.
+LATEST = 5_000
 # What somebody types who knows what they are looking for; the rest of a pasted page is ignored.
 MOST_WORDS = 8
 LONGEST_WORD = 60
@@ -64,15 +66,21 @@ def asked(text: str) -> SearchQueryCombinable | None:
 
 
 def messages(user, filters: Filters, after: int | None = None, size: int = PAGE):
-    """A page of messages with these words, latest first; `after` is the last id seen."""
+    """A page of messages with these words, latest first; `after` is the last id seen.
+
+    A frequent word is met at once among the latest messages, a rare one through the index of words.
+    PostgreSQL cannot tell one from the other for beginnings of words, and where it takes the
+    wrong way it reads every message there is: so the two are tried in turn.
+    """
     wanted = asked(filters.text)
     if wanted is None:
         return queries.Page([], None)
     rows = Message.objects.filter(words=wanted, conversation__in=_searched(user, filters))
+    rows = rows.select_related("conversation__lead", "by")
+    rows = rows.defer("words", "conversation__lead__words")
     if after is not None:
         rows = rows.filter(pk__lt=after)
-    rows = rows.select_related("conversation__lead", "by").order_by("-pk")
-    found = list(rows.defer("words", "conversation__lead__words")[: size + 1])
+    found = _among_latest(rows, after, size + 1) or _by_index(rows, size + 1)
     shown = [Found(each, _excerpt(each, filters.text)) for each in found[:size]]
     return queries.Page(shown, found[size - 1].pk if len(found) > size else None)
 
@@ -114,6 +122,18 @@ def pieces(text: str, looked_for: str) -> list[Piece]:
         else:
             cut.append(Piece(word, is_found))
     return cut
+
+
+def _among_latest(rows: QuerySet[Message], after: int | None, size: int) -> list[Message]:
+    """So many of the latest messages, or none where they hold fewer."""
+    newest = after or Message.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    found = list(rows.filter(pk__gt=newest - LATEST).order_by("-pk")[:size])
+    return found if len(found) == size else []
+
+
+def _by_index(rows: QuerySet[Message], size: int) -> list[Message]:
+    # A sum is no column: so ordered, the rows cannot be read along the primary key.
+    return list(rows.order_by((F("pk") + 0).desc())[:size])
 
 
 def _leads(text: str) -> QuerySet | None:

@@ -20,7 +20,7 @@ from tenants.permissions import Action, may
 def figures(request):
     """The last thirty days, drawn."""
     context = drawn.overview(timezone.localdate())
-    return render(request, "alerts/figures.html", {**context, "section": "alerts"})
+    return render(request, "alerts/figures.html", {**context, "section": "figures"})
 
 
 @require_GET

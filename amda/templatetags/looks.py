@@ -1,9 +1,13 @@
 """Small pieces every screen is made of."""
 
+from functools import cache, lru_cache
+
 from django import template
+from django.template.loader import get_template
 from django.templatetags.static import static
 from django.utils.html import format_html
-from django.utils.translation import gettext
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language, gettext
 
 register = template.Library()
 
@@ -32,6 +36,12 @@ _SYSTEMS = {
 @register.simple_tag
 def icon(name: str, label: str = ""):
     """An icon of the sprite: decoration, or with a label something a screen reader says."""
+    return _drawn(name, str(label))
+
+
+# A page holds dozens of icons, of a few kinds.
+@lru_cache(maxsize=1024)
+def _drawn(name: str, label: str) -> SafeString:
     address = f"{static('icons.svg')}#{name}"
     if label:
         return format_html(
@@ -40,6 +50,17 @@ def icon(name: str, label: str = ""):
             address,
         )
     return format_html('<svg class="icon" aria-hidden="true"><use href="{}"></use></svg>', address)
+
+
+@register.simple_tag
+def unchanging(name: str):
+    """A template that says the same on every page, rendered once for each language."""
+    return _rendered_once(name, get_language())
+
+
+@cache
+def _rendered_once(name: str, language: str) -> SafeString:
+    return get_template(name).render()
 
 
 @register.filter

@@ -11,9 +11,9 @@ from rest_framework import serializers, status
 from rest_framework.response import Response
 
 from messaging import linking, pacing
-from messaging.outbox import Refused
 from messaging.providers import get as provider_of
 from messaging.providers.base import InstanceState, Medium
+from messaging.refusing import Refused
 from tenants.api.errors import Refusal
 from tenants.api.idempotency import once
 from tenants.api.parsing import LARGEST_ID, Id, asked

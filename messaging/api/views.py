@@ -17,6 +17,7 @@ from messaging import (
     handling,
     outbox,
     queries,
+    reaching,
     searching,
     tagging,
     templates,
@@ -151,7 +152,7 @@ class MessagesView(ApiView):
         wanted = asked(shapes.NewMessage, request.data)
         lead = _recipient(wanted)
         with _refusals_answered():
-            number = outbox.instance_reaching(wanted.get("to", ""), lead, wanted.get("instance"))
+            number = reaching.instance_for(wanted.get("to", ""), lead, wanted.get("instance"))
             message = outbox.start(
                 wanted.get("to", ""),
                 wanted["text"],
@@ -302,7 +303,7 @@ class TemplatesView(ApiView):
     def get(self, request):
         wanted = asked(shapes.TemplatesAsked, request.query_params)
         with _refusals_answered():
-            number = outbox.choose_instance(wanted.get("instance"))
+            number = reaching.choose_instance(wanted.get("instance"))
         rows, following = rows_by_id(templates.of(number), wanted.get("after"), wanted["limit"])
         return page(request, shapes.TemplateOut(rows, many=True).data, "after", following)
 
@@ -328,7 +329,7 @@ def _say(request, conversation: Conversation, wanted: dict[str, Any], quoted: st
     if "template" not in wanted:
         choices = wanted.get("choices")
         return outbox.queue(conversation, wanted["text"], reply_to=quoted, choices=choices, **said)
-    number = outbox.choose_instance(conversation.instance_id)
+    number = reaching.choose_instance(conversation.instance_id)
     template = _template(number, wanted)
     return outbox.queue_template(conversation, template, _values(wanted), **said)
 

@@ -8,8 +8,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from messaging import linking, pacing, states
 from messaging.forms import PaceForm, StandInForm
-from messaging.outbox import Refused
 from messaging.providers.base import Feature
+from messaging.refusing import Refused
 from messaging.views.access import page
 from tenants.models import ProviderInstance
 from tenants.permissions import Action, may

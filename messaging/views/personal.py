@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from messaging import drafting, realtime
 from messaging.forms import PreferencesForm
 from messaging.models import Message
-from messaging.outbox import LONGEST_TEXT
+from messaging.refusing import LONGEST_TEXT
 from messaging.templatetags import saying
 from messaging.views.access import conversation_or_404, message_or_404, note_or_404, page
 from tenants.accounts.models import ToldOf, User

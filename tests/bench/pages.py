@@ -64,8 +64,9 @@ def _sample(tenant, client: Client, address: str) -> tuple[float, float]:
         answer = client.get(address)
     if answer.status_code != 200:
         raise SystemExit(f"{address} answered {answer.status_code}")
-    whole = _timed(lambda: client.get(address))
+    # Before the next request, which empties the log.
     statements = [each["sql"] for each in captured if not each["sql"].startswith(NOT_THE_PAGES)]
+    whole = _timed(lambda: client.get(address))
     with context.entered(tenant), connection.cursor() as cursor:
         return whole, sum(_timed(lambda s=each: _run(cursor, s)) for each in statements)
 

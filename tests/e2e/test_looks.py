@@ -41,6 +41,14 @@ ADDRESSES = {
     "figures": "alerts/figures/",
     "rules": "alerts/rules/",
 }
+# Pages of settings and of one's own account, which the documentation shows no picture of.
+PLAINER = (
+    "leads/unknown/", "numbers/", "settings/", "settings/hours/", "settings/retention/",
+    "settings/roles/", "settings/audit/", "settings/stages/", "settings/tags/",
+    "settings/replies/", "team/", "billing/", "billing/plans/", "billing/usage/",
+    "accounts/", "accounts/sessions/", "accounts/second-step/",
+    "accounts/password/change/",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +150,21 @@ def test_screen_has_no_fault_and_a_picture(screen, shop, language, tmp_path, nam
     assert taken.stat().st_size > 5_000
 
 
+@pytest.mark.parametrize(
+    ("language", "screen"), [("fr", "desktop"), ("en", "phone")], indirect=True
+)
+@pytest.mark.parametrize("address", PLAINER)
+def test_plainer_page_has_no_fault_and_fits_its_screen(screen, shop, tmp_path, address):
+    answered = screen.goto(shop.inbox + address)
+
+    picture(screen, tmp_path, address.strip("/").replace("/", "-") + f"-{screen.shape}")
+
+    assert answered.ok
+    assert screen.url == shop.inbox + address
+    assert violations(screen) == []
+    assert screen.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
 @pytest.mark.parametrize("shape", WIDTHS)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_sign_in_has_no_fault_and_a_picture(shop, chromium, tmp_path, language, shape):
@@ -156,10 +179,9 @@ def test_sign_in_has_no_fault_and_a_picture(shop, chromium, tmp_path, language, 
     context.close()
 
 
+@pytest.mark.parametrize("screen", ["desktop"], indirect=True)
 @pytest.mark.parametrize("dialog", ["?", "f", "x", "n"])
 def test_what_opens_by_a_key_has_no_fault(screen, shop, dialog):
-    if screen.shape == "phone":
-        pytest.skip("a phone has no keys")
     go(screen, shop, "conversation")
 
     screen.keyboard.press(dialog)

@@ -13,9 +13,9 @@ from messaging import linking, looking_after, states, tasks
 from messaging.events import Connection, InstanceChanged
 from messaging.ingest import Batch
 from messaging.models import MessageEvent
-from messaging.outbox import Refused
 from messaging.providers import get as provider_of
 from messaging.providers.base import Blame, InstanceState, SendError
+from messaging.refusing import Refused
 from tenants import context
 from tenants.accounts.models import AuditEntry
 from tenants.models import ProviderInstance, WebhookDelivery

@@ -70,6 +70,19 @@ def test_message_is_not_found_by(tenant, agent, conversation, looked_for):
     assert len(found) == expected
 
 
+def test_rare_words_are_never_looked_for_along_the_primary_key(tenant, agent, conversation):
+    with context.entered(tenant), CaptureQueriesContext(connection) as asked:
+        searching.messages(agent, Filters(text="chevaux"))
+        last = [each["sql"] for each in asked if each["sql"].startswith("SELECT")][-1]
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off")
+            cursor.execute(f"EXPLAIN {last}")
+            plan = "\n".join(line for [line] in cursor.fetchall())
+
+    assert "Sort Key" in plan
+    assert "Backward using messaging_message_pkey" not in plan
+
+
 @given(st.text(max_size=80))
 def test_whatever_is_typed_is_a_question_and_never_an_error(tenant_once, text):
     with context.entered(tenant_once):
@@ -129,7 +142,9 @@ def test_excerpt_shows_the_words_around_and_marks_them(tenant, agent):
     assert len(whole) < 260
 
 
-def test_results_are_paged_latest_first(tenant, agent, conversation):
+@pytest.mark.parametrize("latest", [0, 3, 5_000], ids="{} looked through first".format)
+def test_results_are_paged_latest_first(tenant, agent, conversation, latest, monkeypatch):
+    monkeypatch.setattr(searching, "LATEST", latest)
     with context.entered(tenant):
         for minute in range(25):
             factories.make_message(

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from messaging import consumers, conversing, noting, outbox, queries, realtime, searching
 from messaging.filters import Filters
-from messaging.models import Lead, MessageFile
+from messaging.models import Lead, MessageFile, MessageTemplate
 from tenants import context, directory, settling
 from tenants.accounts import team
 from tenants.accounts.models import Role, User
@@ -158,6 +158,13 @@ def test_writing_to_a_colleagues_lead_is_refused(tenant, three, agent, owner):
 
     assert refusal.value.code == "conversation_of_a_colleague"
     assert by_owner.conversation_id == three[2].pk
+
+
+def test_template_to_a_colleagues_lead_is_refused(tenant, three, agent):
+    with context.entered(tenant), pytest.raises(outbox.Refused) as refusal:
+        outbox.queue_template(three[2], MessageTemplate(), {}, origin="person", by=agent)
+
+    assert refusal.value.code == "conversation_of_a_colleague"
 
 
 def test_more_rows_cost_no_more_queries(tenant, three, agent, client_for):
