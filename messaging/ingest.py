@@ -83,7 +83,7 @@ class Batch:
     def _instance(self, pk: int | None) -> ProviderInstance | None:
         if pk not in self._instances:
             mine = ProviderInstance.objects.of(self.tenant)
-            self._instances[pk] = mine.filter(pk=pk).first()
+            self._instances[pk] = mine.filter(pk=pk).select_related("moved_to").first()
         return self._instances[pk]
 
     def _take(
@@ -116,6 +116,8 @@ class Batch:
                 logger.debug("tenant %s: %s kept as a fact", self.tenant.number, fact.kind)
 
     def _receive(self, event, fact, instance, at, heard_at) -> None:
+        if placing.is_told_by_the_other(instance, at):
+            return
         peer = _peer(event)
         conversation = self._places.of(event, instance, peer)
         if event.from_us:

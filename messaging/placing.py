@@ -40,6 +40,7 @@ class Places:
 
         Answers go to where the lead was heard last, unless this is no news.
         """
+        instance = instance.moved_to or instance
         if not is_group:
             stood_in_for = standing_in.joined(lead, instance, self._homes_of(instance))
             if stood_in_for is not None:
@@ -68,6 +69,7 @@ class Places:
         A lead that has to be made sleeps. Raises `IntegrityError` where somebody else made it
         meanwhile.
         """
+        instance = instance.moved_to or instance
         leads = self._imported_leads(people, now)
         if self._homes_of(instance):
             return {
@@ -98,6 +100,16 @@ class Places:
         if instance.pk not in self._homes:
             self._homes[instance.pk] = standing_in.homes_of(instance)
         return self._homes[instance.pk]
+
+
+def is_told_by_the_other(instance: ProviderInstance, at: datetime) -> bool:
+    """Whether the instance that this one was moved to was there already when something was said:
+    then it tells it itself, and once is enough."""
+    other = instance.moved_to
+    if other is None or instance.moved_at is None or other.last_event_at is None:
+        return False
+    since = max(instance.moved_at, other.state_changed_at or instance.moved_at)
+    return other.state == ProviderInstance.State.CONNECTED and at > since
 
 
 def _find_or_open(

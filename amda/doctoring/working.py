@@ -155,7 +155,7 @@ def _down(down: list[ProviderInstance]) -> Iterator[Finding]:
 
 
 def _instances() -> list[ProviderInstance]:
-    rows = ProviderInstance.objects.across_tenants().filter(provider__in=REGISTRY)
+    rows = ProviderInstance.objects.across_tenants().filter(provider__in=REGISTRY, moved_to=None)
     return list(rows.select_related("tenant").order_by("pk"))
 
 

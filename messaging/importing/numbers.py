@@ -10,7 +10,7 @@ class Numbers:
     """A tenant's instances; `default` is meant by rows that name none."""
 
     def __init__(self, tenant: Tenant, default: ProviderInstance | None) -> None:
-        self._mine = list(ProviderInstance.objects.of(tenant).order_by("pk"))
+        self._mine = list(ProviderInstance.objects.serving(tenant).order_by("pk"))
         self._default = default
         self._found: dict[tuple[str, str, str], ProviderInstance] = {}
 
