@@ -1,6 +1,7 @@
 """`manage.py doctor` says what is wrong with this installation, and what to do; docs/doctor.md."""
 
 import json
+import logging
 import os
 import sys
 
@@ -30,6 +31,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args, language, **options):
+        # That the database is away is said once, and below.
+        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
         with translation.override(language):
             now = timezone.now()
             found = examine(now)
