@@ -696,6 +696,8 @@ class Eye:
     def __post_init__(self) -> None:
         number, schema = self.tenant.number, context.schema_of(self.tenant.number)
         with connection.cursor() as cursor:
+            # It looks thousands of times, and starting workers takes ten times as long as looking.
+            cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
             cursor.execute(
                 "SELECT schemaname, tablename, '' FROM pg_tables WHERE schemaname = %s"
                 " AND tablename <> 'django_session' UNION ALL SELECT table_schema, table_name,"
