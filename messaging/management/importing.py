@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import reset_queries
 from django.utils import translation
 
 from messaging import realtime
@@ -83,6 +84,8 @@ class ImportCommand(BaseCommand):
                 for outcomes in importer.take_in(source.rows()):
                     self._say_failures(outcomes, counts, report)
                     counts.update(each.result for each in outcomes)
+                    # A development run remembers every statement: as long as the file is.
+                    reset_queries()
                     if time.monotonic() - told_at > SECONDS_BETWEEN_PROGRESS:
                         told_at = time.monotonic()
                         self.stderr.write(f"{source.percent} %: {_sum(counts)}")
