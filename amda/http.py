@@ -2,7 +2,9 @@
 
 import ipaddress
 import socket
+import ssl
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import httpx
@@ -32,8 +34,14 @@ def client() -> httpx.Client:
         follow_redirects=False,
         max_redirects=MOST_REDIRECTS,
         trust_env=False,
-        transport=GuardedTransport(httpx.HTTPTransport(retries=0)),
+        transport=GuardedTransport(httpx.HTTPTransport(verify=_trust(), retries=0)),
     )
+
+
+@lru_cache(maxsize=1)
+def _trust() -> ssl.SSLContext:
+    """Whom to believe: read once, since reading the authorities' list takes longer than a call."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 class GuardedTransport(httpx.BaseTransport):

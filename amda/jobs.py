@@ -2,7 +2,15 @@
 
 from typing import Any
 
-QUEUES = {"inbox": 3, "outbox": 3, "history": 2, "media": 1, "instances": 6, "default": 2}
+QUEUES = {
+    "inbox": 3,
+    "outbox": 3,
+    "history": 2,
+    "media": 1,
+    "instances": 6,
+    "crm": 2,
+    "default": 2,
+}
 """Each queue and how many of its jobs one worker runs at once, so that none starves another."""
 
 
@@ -45,6 +53,9 @@ def on_app_ready(app: Any) -> None:
     app.task(name="amda.synchronise_templates", queue="default", retry=patiently)(
         tasks.synchronise_templates
     )
+    app.task(name="amda.synchronise_crm", queue="crm")(tasks.synchronise_crm)
+    every_crm = app.task(name="amda.synchronise_crms", queue="default", queueing_lock="crms")
+    app.periodic(cron="* * * * *")(every_crm(tasks.synchronise_crms))
     every_template = app.task(
         name="amda.synchronise_all_templates", queue="default", queueing_lock="templates"
     )

@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from messaging import signals, standing
+from messaging.espo import queueing
 from messaging.models import Activity, FollowUp, Lead, StageChange
 from tenants import orders
 from tenants.context import current_number
@@ -51,6 +52,7 @@ def keep(message_ids: Iterable[int], *, now: datetime | None = None) -> list[int
     now = now or timezone.now()
     with transaction.atomic():
         leads = _write_down(ids, now, "{}")
+        queueing.tell_of(ids, now=now)
         touched(leads, now=now)
     return leads
 
@@ -160,8 +162,9 @@ def follow_up_changed(follow_up: FollowUp, status: str, *, by, now: datetime) ->
 
 def touched(lead_ids: Iterable[int], *, now: datetime | None = None) -> None:
     """Something about these leads changed: draw how they stand, and tell after commit."""
-    leads = sorted(set(lead_ids))
-    standing.refresh(leads, now=now or timezone.now())
+    leads, now = sorted(set(lead_ids)), now or timezone.now()
+    standing.refresh(leads, now=now)
+    queueing.tell_changes(leads, now=now)
     signals.leads_touched(leads)
 
 
@@ -207,12 +210,14 @@ RETURNING kept.message_id, kept.lead_id, xmax = 0
 """
 
 _COUNT = """
-INSERT INTO messaging_instanceday AS counted (instance_id, day, received)
-SELECT message.instance_id, (message.received_at AT TIME ZONE 'UTC')::date, count(*)
-FROM messaging_message message
+INSERT INTO messaging_instanceday AS counted (instance_id, day, received, known)
+SELECT message.instance_id, (message.received_at AT TIME ZONE 'UTC')::date, count(*),
+       count(*) FILTER (WHERE lead.recognised_at IS NOT NULL)
+FROM messaging_message message JOIN messaging_lead lead ON lead.id = message.lead_id
 WHERE message.id = ANY(%(messages)s) AND message.direction = 'in'
 GROUP BY 1, 2 ORDER BY 1, 2
-ON CONFLICT (instance_id, day) DO UPDATE SET received = counted.received + excluded.received
+ON CONFLICT (instance_id, day) DO UPDATE SET received = counted.received + excluded.received,
+    known = counted.known + excluded.known
 """
 
 _UNKEPT = """

@@ -114,6 +114,11 @@ def leads_with(addresses: list[Address]) -> list[Lead]:
     return list(dict.fromkeys(by_address[each] for each in wanted if each in by_address))
 
 
+def add(lead: Lead, addresses: list[Address]) -> None:
+    """Make these addresses a lead's, too; one that is another lead's stays there."""
+    _add_missing(lead, addresses)
+
+
 def same_as(address: Address) -> list[Address]:
     """An address in every form it may be written in, as it is written first."""
     if address.kind != Kind.PHONE:

@@ -3,6 +3,11 @@ from django.utils.translation import gettext_lazy as _
 
 # What the audit calls what is done here.
 ACTS = {
+    "crm.changed": _("Key of the CRM replaced"),
+    "crm.linked": _("CRM linked"),
+    "crm.retried": _("Told the CRM again what failed"),
+    "crm.stages_chosen": _("Stages of the CRM chosen"),
+    "crm.unlinked": _("CRM unlinked"),
     "history.imported": _("History imported"),
     "leads.imported": _("Leads imported"),
     "messages.removed": _("Old messages removed"),

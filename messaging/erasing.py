@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from messaging import bodies, media, previews
+from messaging.espo import queueing
 from messaging.models import Activity, Message, MessageEvent
 from tenants import orders
 from tenants.api import idempotency
@@ -82,6 +83,7 @@ def take_out(tenant: int, instance_id: int, external_id: str) -> None:
         media.forget([message.pk])
     _renew(message)
     message.events.exclude(detail="").update(detail="")
+    queueing.correct(message.pk, now=timezone.now())
     _correct_remembered_answers(message)
 
 

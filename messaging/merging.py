@@ -34,6 +34,7 @@ class Move(StrEnum):
 MOVES: dict[str, Move] = {
     "messaging.activity.lead": Move.ROWS,
     "messaging.conversation.lead": Move.HERE,
+    "messaging.esporecord.lead": Move.ROWS,
     "messaging.followup.lead": Move.ROWS,
     "messaging.lead.merged_into": Move.STAY,
     "messaging.leadidentity.lead": Move.HERE,

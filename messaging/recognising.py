@@ -2,16 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Prefetch, QuerySet, Sum
 from django.db.models.functions import Lower
 
-from messaging.models import Lead, LeadMerge
+from messaging.models import InstanceDay, Lead, LeadMerge
 from messaging.queries import PAGE, Page, visible_conversations
 
 LATELY = timedelta(days=7)
 MOST_LATELY = 10
+CORRELATED_OVER = timedelta(days=30)
+# Per cent of what is received; below, somebody should look at who is unknown.
+GOOD_CORRELATION = 80
 MOST_SUGGESTED = 3
 
 
@@ -46,6 +50,30 @@ def unknown(user, after: int | None = None, size: int = PAGE) -> Page:
 def are_there_any() -> bool:
     """Whether anybody waits to be recognised; cheap enough for every page of leads."""
     return _unknown().exists()
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Of what was received lately, how much came from senders who were known when they wrote."""
+
+    received: int
+    known: int
+
+    @property
+    def percent(self) -> int:
+        """Rounded down: all of it is 100 only where all of it is."""
+        return self.known * 100 // self.received if self.received else 0
+
+    @property
+    def is_enough(self) -> bool:
+        return self.percent >= GOOD_CORRELATION
+
+
+def correlation(now: datetime) -> Correlation:
+    """The correlation rate of the last thirty days, from the counts of the days."""
+    days = InstanceDay.objects.filter(day__gt=(now - CORRELATED_OVER).date())
+    summed = days.aggregate(received=Sum("received"), known=Sum("known"))
+    return Correlation(summed["received"] or 0, summed["known"] or 0)
 
 
 def suggestions(leads: Iterable[Lead]) -> dict[int, list[Lead]]:

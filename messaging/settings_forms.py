@@ -1,11 +1,11 @@
-"""What people type into the settings of their work: stages, tags, canned replies."""
+"""What people type into the settings of their work: stages, tags, canned replies, the CRM."""
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from messaging import canned, pipeline
 from messaging.models import CannedReply, Stage, Tag
-from tenants.models import Tenant
+from tenants.models import CrmLink, Tenant
 
 
 class _Form(forms.Form):
@@ -56,6 +56,50 @@ class IntoStageForm(_Form):
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.fields["into"].queryset = Stage.objects.all()
+
+
+class CrmForm(_Form):
+    """Where the tenant's EspoCRM is, and the key to it; a key is never shown again."""
+
+    url = forms.CharField(
+        label=_("Address of EspoCRM"),
+        max_length=300,
+        widget=forms.TextInput(
+            attrs={
+                "placeholder": "https://crm.example.com",
+                "inputmode": "url",
+                "autocomplete": "off",
+                "spellcheck": "false",
+            }
+        ),
+    )
+    api_key = forms.CharField(
+        label=_("API key"),
+        max_length=200,
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+    )
+
+
+class CrmStagesForm(_Form):
+    """What each status of EspoCRM means here."""
+
+    def __init__(self, *args, crm: CrmLink, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self._names = {f"status-{place}": status for place, status in enumerate(crm.statuses)}
+        for name, status in self._names.items():
+            self.fields[name] = forms.ModelChoiceField(
+                Stage.objects.all(),
+                label=status,
+                required=False,
+                empty_label=_("(changes nothing)"),
+                initial=crm.stages.get(status),
+                error_messages={"invalid_choice": _("This stage is no longer there.")},
+            )
+
+    def chosen(self) -> dict[str, Stage | None]:
+        """The stage of each status."""
+        return {status: self.cleaned_data[name] for name, status in self._names.items()}
 
 
 class TagForm(_Form):

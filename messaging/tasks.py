@@ -19,6 +19,7 @@ from messaging import (
     retention,
     templates,
 )
+from messaging.espo import running
 from messaging.providers.base import SendError
 from tenants import audit, context, directory, orders
 from tenants.accounts.models import RememberedWrite, User
@@ -139,6 +140,21 @@ def reconcile(tenant: int, instance: int, minutes: int | None = None) -> None:
             if error.retry or error.unknown:
                 raise
             logger.warning("instance %s: its journal cannot be read: %s", instance, error.code)
+
+
+def synchronise_crms(timestamp: int) -> None:
+    """Order a run for every tenant whose CRM is to be read, or waited for."""
+    running.order_due()
+
+
+def synchronise_crm(tenant: int) -> None:
+    """Read what changed in a tenant's CRM and tell it what waits."""
+    try:
+        found = directory.tenant_numbered(tenant)
+    except Tenant.DoesNotExist:
+        return
+    with context.entered(found), audit.coming_from("crm"):
+        running.run()
 
 
 def apply_retention(timestamp: int) -> None:

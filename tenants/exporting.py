@@ -35,6 +35,7 @@ LEFT_OUT = {
 HIDDEN_COLUMNS = {
     "accounts_user": {"password", "token_version"},
     "accounts_invitation": {"nonce"},
+    "tenants_crmlink": {"sealed_key"},
     "tenants_providerinstance": {"sealed_secrets", "sealed_previous_secrets"},
     "tenants_webhookdelivery": {"body", "query"},
 }
@@ -44,6 +45,7 @@ PUBLIC = {
     "tenants_domain": "tenant_id",
     "tenants_slugalias": "tenant_id",
     "tenants_providerinstance": "tenant_id",
+    "tenants_crmlink": "tenant_id",
     "tenants_webhookdelivery": "tenant_id",
     "tenants_usagecounter": "tenant_id",
 }

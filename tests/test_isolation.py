@@ -12,6 +12,7 @@ import json
 import sys
 from collections import Counter
 from dataclasses import replace
+from datetime import timedelta
 from types import ModuleType
 
 import pytest
@@ -39,6 +40,8 @@ from messaging import followups, links, merging, noting, realtime
 from messaging.models import (
     CannedReply,
     Conversation,
+    EspoPush,
+    EspoRecord,
     Lead,
     Message,
     MessageFile,
@@ -51,7 +54,7 @@ from tenants import secrets as sealing
 from tenants.accounts import invitations, new_email
 from tenants.accounts.models import Invitation, KnownSession, Role, User
 from tenants.api import tokens
-from tenants.models import ProviderInstance, Tenant, Undertaking, WebhookDelivery
+from tenants.models import CrmLink, ProviderInstance, Tenant, Undertaking, WebhookDelivery
 from tests import factories, walking
 from tests.conftest import PASSWORD, address, host_of, user_of
 from tests.walking import PUBLIC, TENANT, Actor, Exemption, Rules
@@ -127,7 +130,7 @@ class World:
         instance = ProviderInstance.objects.of(self.victim).get()
         team = [address(role, self.victim.slug) for role in ("owner", "admin", "agent", "invited")]
         return Rules(
-            markers=(*CONTENT, *team, instance.address, instance.reference),
+            markers=(*CONTENT, *team, instance.address, instance.reference, _crm_of(self.victim)),
             victim=self.victim,
             attacker=self.thief,
             exempt=EXEMPT,
@@ -304,6 +307,7 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         invitation = invitations.invite(address("invited", tenant.slug), Role.AGENT, by=owner)
         authenticator = factories.make_passkey(owner, f"{name} key")
         known = KnownSession.objects.create(user=owner, user_agent=f"{name} browser")
+        _plant_crm(tenant, conversation.lead, message)
     with context.entered_public():
         entry = audit.record("tenant.changed", by=None, tenant=tenant)
     return {
@@ -340,6 +344,30 @@ def _plant(tenant: Tenant, name: str, phone: str, text: str, note: str) -> dict:
         "user": owner.pk,
         **_plant_billing(tenant, name),
     }
+
+
+def _plant_crm(tenant: Tenant, lead: Lead, message: Message) -> None:
+    """A CRM that is linked and refused a note; nobody can be called at its address."""
+    now = timezone.now()
+    crm = CrmLink(
+        tenant=tenant,
+        url=_crm_of(tenant),
+        statuses=["New"],
+        linked_at=now,
+        state_since=now,
+        pull_at=now + timedelta(days=1),
+    )
+    crm.key = "leak me"
+    crm.save()
+    times = {"notes_since": now, "seen_at": now, "created_at": now}
+    record = EspoRecord.objects.create(record_id="6571d3", lead=lead, **times)
+    EspoPush.objects.create(
+        record=record, kind="note", message=message, state="failed", created_at=now
+    )
+
+
+def _crm_of(tenant: Tenant) -> str:
+    return f"https://127.0.0.2/espo-{tenant.slug}"
 
 
 def _plant_billing(tenant: Tenant, name: str) -> dict:

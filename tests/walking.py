@@ -103,6 +103,7 @@ OBJECTS = {
 FIELDS: dict[str, str | None] = {
     "act": None,
     "address": None,
+    "api_key": None,
     "agents_see_all": None,
     "colour": None,
     "country": None,
@@ -184,6 +185,7 @@ FIELDS: dict[str, str | None] = {
     "type": None,
     "until": None,
     "until_reply": None,
+    "url": None,
     "what": None,
     "who": "user",
     "whose": None,

@@ -47,6 +47,12 @@ VARIABLES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "verify_token": ("META_VERIFY_TOKEN", "WHATSAPP_VERIFY_TOKEN"),
     },
 }
+# The tenant's CRM is none of its instances, and has variables of its own.
+CRM = "espocrm"
+CRM_VARIABLES: Mapping[str, tuple[str, ...]] = {
+    "url": ("ESPO_URL", "ESPOCRM_URL"),
+    "api_key": ("ESPO_API_KEY", "ESPOCRM_API_KEY"),
+}
 # Without one of these a provider was not in use, whatever else is set.
 _SIGNS = {
     "wasender": ("api_key", "session_id"),
@@ -72,22 +78,39 @@ class Described:
 
 def instances(variables: Mapping[str, str | None]) -> list[Described]:
     """The instances that these variables describe; placeholders count as not set."""
-    given = {
+    given = _given(variables)
+    found = []
+    for provider, fields in VARIABLES.items():
+        held = _held(given, fields)
+        if any(sign in held for sign in _SIGNS[provider]):
+            found.append(_described(provider, held))
+    return found
+
+
+def crm(variables: Mapping[str, str | None]) -> Described | None:
+    """The CRM that these variables describe; None where they name none."""
+    held = _held(_given(variables), CRM_VARIABLES)
+    return _described(CRM, held) if "url" in held else None
+
+
+def _given(variables: Mapping[str, str | None]) -> dict[str, tuple[str, str]]:
+    return {
         _GREEN.sub("GREENAPI_", name.upper()): (name, value.strip())
         for name, value in variables.items()
         if value is not None and not _PLACEHOLDER.match(value.strip())
     }
-    found = []
-    for provider, fields in VARIABLES.items():
-        held = {
-            field: given[known]
-            for field, names in fields.items()
-            for known in [next((each for each in names if each in given), "")]
-            if known
-        }
-        if any(sign in held for sign in _SIGNS[provider]):
-            found.append(_described(provider, held))
-    return found
+
+
+def _held(
+    given: Mapping[str, tuple[str, str]], fields: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, str]]:
+    """Of each field the variable that is set first, with its value."""
+    return {
+        field: given[known]
+        for field, names in fields.items()
+        for known in [next((each for each in names if each in given), "")]
+        if known
+    }
 
 
 def _described(provider: str, held: Mapping[str, tuple[str, str]]) -> Described:

@@ -2,6 +2,7 @@
 
 from messaging.models.activity import Activity, InstanceDay, Standing
 from messaging.models.conversations import Conversation, Message, MessageEvent
+from messaging.models.espo import EspoPush, EspoRecord
 from messaging.models.files import MessageFile
 from messaging.models.leads import (
     FollowUp,
@@ -21,6 +22,8 @@ __all__ = [
     "CannedReply",
     "Conversation",
     "Draft",
+    "EspoPush",
+    "EspoRecord",
     "FollowUp",
     "InstanceDay",
     "Lead",

@@ -156,11 +156,13 @@ class Standing(models.Model):
 
 
 class InstanceDay(models.Model):
-    """How many messages an instance received on a day: what is usual, without counting rows."""
+    """How many messages an instance received on a day, and how many of them from senders who were
+    known by then: what is usual, without counting rows."""
 
     instance_id = models.BigIntegerField()
     day = models.DateField()
     received = models.PositiveIntegerField(default=0)
+    known = models.PositiveIntegerField(default=0)
 
     class Meta:
         constraints = [

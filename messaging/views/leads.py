@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django_htmx.http import HttpResponseClientRedirect
 
 from messaging import activities, merging, outbox, pipeline, queries, recognising, searching
+from messaging.espo import showing as showing_crm
 from messaging.filters import NO_FILTERS, Filters
 from messaging.forms import LeadForm, NoteForm, StartForm
 from messaging.models import Lead, Message, Stage, Tag
@@ -155,7 +156,12 @@ def _dialog(request, numbers, form, problem="", wrong=None, held_in=None):
 
 
 def _lead_page(request, found: Lead, form: LeadForm, status: int = 200):
-    context = {**_about(request.user, found), "form": form, "merges": list(merging.of(found))}
+    context = {
+        **_about(request.user, found),
+        "form": form,
+        "merges": list(merging.of(found)),
+        "in_crm": showing_crm.address_of(found),
+    }
     return render(request, "leads/lead.html", context, status=status)
 
 

@@ -34,6 +34,7 @@ def unknown(request):
         "next": found.next,
         "is_first_page": after is None,
         "kept": _kept(request),
+        "correlation": None if request.htmx else recognising.correlation(timezone.now()),
         "lately": [] if request.htmx else list(recognising.lately(timezone.now())),
     }
     template = "leads/unknown_rows.html" if request.htmx else "leads/unknown.html"

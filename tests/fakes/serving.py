@@ -14,6 +14,7 @@ from email.parser import BytesParser
 from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,10 +26,15 @@ ROOT = Path(__file__).resolve().parents[2]
 class Refused(Exception):
     """What the provider answers instead."""
 
-    def __init__(self, status: int, said: Any) -> None:
+    def __init__(self, status: int, said: Any, headers: dict[str, str] | None = None) -> None:
         super().__init__(status)
         self.status = status
         self.said = said
+        self.headers = headers or {}
+
+
+class BrokenOff(Exception):
+    """The provider did what it was asked to, and its answer is lost."""
 
 
 class Request:
@@ -114,17 +120,21 @@ def _handler(state: Any, answer: Callable[[Request], Any]) -> type[BaseHTTPReque
             try:
                 self._send(200, answer(request))
             except Refused as refused:
-                self._send(refused.status, refused.said)
+                self._send(refused.status, refused.said, refused.headers)
+            except BrokenOff:
+                self.close_connection = True
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
-        def _send(self, status: int, said: Any) -> None:
+        def _send(self, status: int, said: Any, headers: dict[str, str] | None = None) -> None:
             is_file = isinstance(said, bytes)
             body = said if is_file else json.dumps(said).encode()
             self.send_response(status)
             kind = "application/octet-stream" if is_file else "application/json"
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
 
@@ -164,6 +174,21 @@ class Fake:
 
     def close(self) -> None:
         self._client.close()
+
+
+@contextmanager
+def beside(state: Any, answer: Callable[[Request], Any]) -> Iterator[str]:
+    """The fake in a thread of the test's own process, whose state the test sees; its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state, answer))
+    server.daemon_threads = True
+    thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(10)
 
 
 @contextmanager

@@ -404,6 +404,7 @@ def _explode(*args):
 # What holds words or files of messages, and how it loses them: see `erasing.take_out`.
 KNOWN_COPIES = {
     "messaging.activity.message": "its snippet is emptied",
+    "messaging.espopush.message": "the CRM is told that it was withdrawn",
     "messaging.messageevent.message": "its details are emptied",
     "messaging.messagefile.message": "its rows and contents are removed",
 }

@@ -4,6 +4,7 @@ import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.recorder import MigrationRecorder
+from django.utils import timezone
 
 from tests.factories import NOW
 
@@ -94,3 +95,29 @@ def test_leads_that_were_here_before_unknown_senders_are_known(schema):
 
     lead = new.get_model("messaging", "Lead").objects.get()
     assert lead.recognised_at == lead.created_at
+
+
+def test_days_of_before_count_who_is_known(schema):
+    models = migrate(("messaging", "0010_tags_and_replies"))
+    known = row(models, "Lead", name="Awa", recognised_at=timezone.now())
+    unknown = row(models, "Lead", name="")
+    for lead in (known, known, unknown):
+        conversation = row(
+            models,
+            "Conversation",
+            lead=lead,
+            instance_id=1,
+            provider="wasender",
+            medium="whatsapp",
+            peer=str(models.get_model("messaging", "Conversation").objects.count()),
+        )
+        heard = said(models, conversation, text="Bonjour")
+        type(heard).objects.filter(pk=heard.pk).update(received_at=timezone.now())
+    today = timezone.now().date()
+    row(models, "InstanceDay", instance_id=1, day=today, received=3)
+    row(models, "InstanceDay", instance_id=2, day=today, received=5)
+
+    models = migrate(("messaging", "0011_espo"))
+
+    days = models.get_model("messaging", "InstanceDay").objects.order_by("instance_id")
+    assert list(days.values_list("received", "known")) == [(3, 2), (5, 0)]

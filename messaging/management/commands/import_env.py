@@ -7,16 +7,17 @@ from django.utils import translation
 from dotenv import dotenv_values
 
 from messaging import connecting
+from messaging.espo import linking
 from messaging.migrating import old_settings
 from messaging.migrating.old_settings import ADDRESS, Described
-from tenants import audit, directory
+from tenants import audit, context, directory
 from tenants.limits import LimitReached
 from tenants.models import ProviderInstance, Tenant
 from tenants.onboarding import OnboardingError
 
 
 class Command(BaseCommand):
-    help = "Connects the numbers and addresses that an old .env describes."
+    help = "Connects the numbers and addresses, and links the EspoCRM, that an old .env describes."
 
     def add_arguments(self, parser):
         parser.add_argument("slug", help="the vendor")
@@ -36,14 +37,34 @@ class Command(BaseCommand):
         if tenant is None:
             raise CommandError(f"slug: no vendor is called {slug}.")
         variables = _read(file)
-        found = [_with(each, _pairs(more)) for each in old_settings.instances(variables)]
+        described = [*old_settings.instances(variables), old_settings.crm(variables)]
+        found = [_with(each, _pairs(more)) for each in described if each is not None]
         if not found:
             raise CommandError("file: it describes no provider that is known here.")
         with translation.override("en"), audit.coming_from("import_env"):
-            failed = [each for each in found if not self._connect(tenant, each, dry_run)]
+            failed = [each for each in found if not self._take_over(tenant, each, dry_run)]
         self._say_what_goes(variables, [each for each in found if each not in failed], dry_run)
         if failed:
             raise CommandError(f"{len(failed)} of {len(found)} could not be connected.")
+
+    def _take_over(self, tenant: Tenant, wanted: Described, dry_run: bool) -> bool:
+        act = self._link if wanted.provider == old_settings.CRM else self._connect
+        return act(tenant, wanted, dry_run)
+
+    def _link(self, tenant: Tenant, wanted: Described, dry_run: bool) -> bool:
+        url, key = wanted.values["url"], wanted.values.get("api_key", "")
+        try:
+            shown = linking.checked_url(url)
+            if not dry_run:
+                with context.entered(tenant):
+                    linking.link(url, key, by=None)
+        except linking.WrongLink as wrong:
+            name = wanted.names.get(wrong.field, f"--set {wanted.provider}.{wrong.field}=…")
+            self.stdout.write(f"{wanted.provider}: {name}: {wrong.message}")
+            return False
+        said = "would be linked" if dry_run else "linked; its leads are being read"
+        self.stdout.write(f"{wanted.provider}: {shown} {said}")
+        return True
 
     def _connect(self, tenant: Tenant, wanted: Described, dry_run: bool) -> bool:
         facts = {"address": wanted.address, "values": wanted.values}
@@ -93,7 +114,8 @@ def _pairs(more: list[str]) -> dict[tuple[str, str], str]:
     for text in more:
         name, sign, value = text.partition("=")
         provider, dot, key = name.partition(".")
-        if not sign or not dot or provider not in old_settings.VARIABLES:
+        known = {*old_settings.VARIABLES, old_settings.CRM}
+        if not sign or not dot or provider not in known:
             # The text itself may be a secret, so it is not repeated.
             raise CommandError("set: write it as PROVIDER.KEY=VALUE, such as twilio.address=+336…")
         pairs[provider, key] = value

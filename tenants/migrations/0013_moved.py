@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tenants', '0011_pace'),
+        ('tenants', '0012_espo'),
     ]
 
     operations = [

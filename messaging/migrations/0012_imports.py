@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('messaging', '0010_tags_and_replies'),
+        ('messaging', '0011_espo'),
     ]
 
     operations = [
