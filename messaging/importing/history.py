@@ -10,7 +10,6 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import islice
 from zoneinfo import ZoneInfo
 
 from django.db import DataError, IntegrityError, transaction
@@ -20,7 +19,7 @@ from messaging.addressing import Address
 from messaging.events import Kind, Person, Received
 from messaging.importing import values
 from messaging.importing.numbers import Numbers
-from messaging.importing.rows import BadRow, Outcome, Result, Row
+from messaging.importing.rows import BadRow, Outcome, Result, Row, batches
 from messaging.models import Conversation, Message, MessageEvent, MessageFile
 from messaging.placing import Places
 from messaging.providers import get as provider_of
@@ -99,8 +98,7 @@ class Importer:
 
     def take_in(self, rows: Iterable[Row]) -> Iterator[list[Outcome]]:
         """What became of the rows, a batch at a time, once it is committed."""
-        waiting = iter(rows)
-        while batch := list(islice(waiting, BATCH)):
+        for batch in batches(rows, BATCH):
             told, outcomes = self._read(batch)
             if self.dry_run:
                 outcomes += self._as_known(told)

@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,7 +18,7 @@ from django.db.models.functions import Lower
 from messaging import addressing, standing, tagging
 from messaging.addressing import Address
 from messaging.importing import values
-from messaging.importing.rows import BadRow, Outcome, Result, Row
+from messaging.importing.rows import BadRow, Outcome, Result, Row, batches
 from messaging.models import Lead, LeadIdentity, LeadTag, Stage, Tag
 from tenants.accounts.models import User
 from tenants.models import Tenant
@@ -86,8 +85,7 @@ class Importer:
 
     def take_in(self, rows: Iterable[Row]) -> Iterator[list[Outcome]]:
         """What became of the rows, a batch at a time, once it is committed."""
-        waiting = iter(rows)
-        while batch := list(islice(waiting, BATCH)):
+        for batch in batches(rows, BATCH):
             told, outcomes = self._read(batch)
             outcomes += self._written(told)
             yield sorted(outcomes, key=lambda each: each.line)

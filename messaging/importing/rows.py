@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from io import BufferedReader, TextIOWrapper
@@ -176,6 +176,24 @@ class Source:
             if ours:
                 values[ours] = written
         return _checked(line, values)
+
+
+def batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    """The rows, so many at a time; where the file cannot be read any further, first those that
+    could."""
+    batch: list[Row] = []
+    try:
+        for row in rows:
+            batch.append(row)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    except BadFile:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
 
 
 def _opened(path: Path) -> BufferedReader:

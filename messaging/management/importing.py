@@ -89,6 +89,9 @@ class ImportCommand(BaseCommand):
                     if time.monotonic() - told_at > SECONDS_BETWEEN_PROGRESS:
                         told_at = time.monotonic()
                         self.stderr.write(f"{source.percent} %: {_sum(counts)}")
+            except BadFile:
+                self.stdout.write(_sum(counts))
+                raise
             except KeyboardInterrupt:
                 raise CommandError(
                     f"stopped: {_sum(counts)}. Start it again to go on.", returncode=130

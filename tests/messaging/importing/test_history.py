@@ -157,6 +157,15 @@ def test_run_that_was_cut_off_goes_on_where_it_was(inside, monkeypatch):
     assert Conversation.objects.get().last_message_snippet == "ligne 8"
 
 
+def test_what_stands_before_a_line_that_cannot_be_read_is_taken_in(tenant, write, load):
+    path = write(HEADER, OLD_QUESTION, OLD_ANSWER, 'm9,"broken')
+
+    printed, error = load("import_history", path)
+
+    assert printed == ["2 rows: 2 new"]
+    assert error == "file: line 4: unexpected end of data; nothing behind it is read."
+
+
 def test_dry_run_writes_nothing(tenant, write, load):
     path = write(HEADER, OLD_QUESTION, OLD_QUESTION, "m9,,,in,2024-05-01,Qui ?,")
 
