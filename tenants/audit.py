@@ -37,6 +37,7 @@ ACTS: dict[str, Any] = {
     "instance.changed": _("Number changed"),
     "instance.risk_confirmed": _("Risk of a number confirmed"),
     "instance.tested": _("Test message sent from a number"),
+    "instance.moved": _("Number moved to another provider"),
     "instance.linked": _("Number's connection started"),
     "instance.let_go": _("Number disconnected"),
     "invitation.accepted": _("Invitation accepted"),

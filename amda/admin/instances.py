@@ -52,6 +52,8 @@ class ProviderInstanceAdmin(ModelAdmin):
         "reference",
         "last_event_at",
         "stands_in",
+        "moved_to",
+        "moved_at",
         "created_at",
     )
     readonly_fields = ("vendor", "at_provider", "stands_in")
