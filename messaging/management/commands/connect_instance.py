@@ -44,7 +44,10 @@ class Command(BaseCommand):
 
 
 def say_state(command, instance):
-    """How it is, and what it risks. The instance is made in any case: what is wrong outside may be put right there."""
+    """How it is, and what it risks.
+
+    The instance is made in any case: what is wrong outside may be put right there.
+    """
     reason = f" ({instance.state_reason})" if instance.state_reason else ""
     command.stdout.write(f"state: {instance.state}{reason}")
     with translation.override("en"):
