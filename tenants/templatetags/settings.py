@@ -46,6 +46,7 @@ FACTS = {
     "state": _("state"),
     "text": _("text"),
     "time_zone": _("time zone"),
+    "told_again": _("told again"),
 }
 
 
