@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
-from messaging import activities, erasing, handling, retention
+from messaging import activities, erasing, handling, merging, retention
 from messaging.espo import linking, pushing, turns, wording
 from messaging.models import EspoPush, EspoRecord, Lead, LeadIdentity, Stage
 from tests import factories
@@ -288,8 +289,6 @@ def test_run_that_was_killed_after_it_wrote_doubles_nothing(linked, key, convers
     with pytest.raises(Killed):
         linked.run()
     monkeypatch.undo()
-    from django.utils import timezone
-
     monkeypatch.setattr(timezone, "now", lambda: linked.now)
     assert [state for _kind, state in waiting()] == ["sending"]
 
@@ -428,8 +427,6 @@ def test_secrets_and_words_are_in_no_log(linked, key, conversation, caplog):
 
 
 def test_merged_leads_are_told_to_the_one_record(linked, key, conversation, tenant, owner):
-    from messaging import merging
-
     other = factories.make_lead("Awa's other phone", "+221770000003")
     merging.merge(lead_named("Awa"), other, by=owner)
     there = factories.open_conversation(tenant, lead_named("Awa"), peer="+221770000003")
