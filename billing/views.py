@@ -1,12 +1,8 @@
 """The pages of billing: what one has, what one may have, how much of it is used."""
 
-from functools import wraps
-from zoneinfo import ZoneInfo
-
 from django.contrib import messages
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.utils.cache import patch_cache_control
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
@@ -15,32 +11,14 @@ from billing import buying, entitling, gateway, plans, usage
 from billing.forms import CheckoutForm
 from billing.models import Invoice, Subscription
 from tenants import limits
-from tenants.permissions import Action, may, needs
+from tenants.permissions import Action, may
+from tenants.views.access import tenant_page
 
 INVOICES_SHOWN = 60
 
 
-def page(action: Action):
-    """For the pages of billing: the right to see them, the tenant's time, nothing cached."""
-
-    def decorate(view):
-        guarded = needs(action)(view)
-
-        @wraps(view)
-        def shown(request, *args, **kwargs):
-            with timezone.override(ZoneInfo(request.tenant.time_zone)):
-                response = guarded(request, *args, **kwargs)
-            patch_cache_control(response, no_store=True, private=True)
-            return response
-
-        vars(shown)["action"] = action
-        return shown
-
-    return decorate
-
-
 @require_safe
-@page(Action.SEE_BILLING)
+@tenant_page(Action.SEE_BILLING)
 def overview(request):
     """The subscription, who pays it how, and the invoices."""
     context = {
@@ -54,7 +32,7 @@ def overview(request):
 
 
 @require_safe
-@page(Action.SEE_BILLING)
+@tenant_page(Action.SEE_BILLING)
 def pricing(request):
     """The plans one may choose, and the present one."""
     context = {**_about(request), "tab": "plans", "plans": plans.offered()}
@@ -62,7 +40,7 @@ def pricing(request):
 
 
 @require_safe
-@page(Action.SEE_BILLING)
+@tenant_page(Action.SEE_BILLING)
 def usage_page(request):
     """Every limit, how much of it is used, and where the month leads."""
     now = timezone.now()
@@ -85,7 +63,7 @@ def public_pricing(request):
 
 
 @require_POST
-@page(Action.BUY)
+@tenant_page(Action.BUY)
 def checkout(request):
     """Go and pay at Stripe. Nothing is bought before one did."""
     form = CheckoutForm(request.POST)
@@ -105,14 +83,14 @@ def checkout(request):
 
 
 @require_POST
-@page(Action.BUY)
+@tenant_page(Action.BUY)
 def portal(request):
     """Go to one's own page at Stripe."""
     return _leave(request, lambda: buying.portal(request.tenant, language=get_language() or ""))
 
 
 @require_safe
-@page(Action.SEE_BILLING)
+@tenant_page(Action.SEE_BILLING)
 def done(request):
     """Back from Stripe: what is true there is looked at before it is shown.
 
@@ -133,7 +111,7 @@ def done(request):
 
 
 @require_safe
-@page(Action.SEE_BILLING)
+@tenant_page(Action.SEE_BILLING)
 def invoice(request, pk: int):
     """The PDF of an invoice, at the address that Stripe has for it just now."""
     found = get_object_or_404(Invoice.objects.of(request.tenant), pk=pk)

@@ -6,6 +6,7 @@ request that is cancelled never cancels the commit it shares with others.
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -34,7 +35,7 @@ class StorageAway(Exception):
     """The delivery could not be stored; whoever posted it should come again."""
 
 
-class Post:
+class Post(ABC):
     """One post on its way into the database.
 
     Those of one class that arrive together are stored by one `statement`, which takes `columns`.
@@ -46,9 +47,9 @@ class Post:
     stored: asyncio.Future | None
 
     @staticmethod
+    @abstractmethod
     def columns(batch: Sequence[Any]) -> tuple[list, ...]:
         """A list for each column, in the order of the statement's."""
-        raise NotImplementedError
 
     @property
     def rings_for(self) -> int | None:

@@ -5,6 +5,7 @@ each, without retry or sleep. An adapter knows `messaging.events` and nothing el
 """
 
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -371,7 +372,7 @@ class Field:
     """Whether it must be given unless the platform has one for everybody."""
 
 
-class Provider:
+class Provider(ABC):
     """Base of the adapters; what a provider does not do stays refused."""
 
     slug: ClassVar[str]
@@ -449,14 +450,14 @@ class Provider:
         """The text that proves we own the URL; None where this is no handshake."""
         return None
 
+    @abstractmethod
     def route(self, hook: Hook) -> list[InstanceRef]:
         """The instances a post names. Total: any bytes give a list, never an exception."""
-        raise NotImplementedError
 
+    @abstractmethod
     def verify(self, hook: Hook, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The candidates whose secret signed this post; `BadSignature` when none did. A provider
         whose posts name an account gives back those it is about, which may be none of them."""
-        raise NotImplementedError
 
     def part_for(self, hook: Hook, candidate: Candidate) -> bytes:
         """What of a body is kept for one instance: all of it, unless it is about others too."""
@@ -466,23 +467,23 @@ class Provider:
         """What the 200 says."""
         return Answer()
 
+    @abstractmethod
     def parse(self, hook: Hook, reference: str) -> list[Event]:
         """The facts in a post, or `BadPayload`. `reference` is the instance's own, for
         providers whose posts do not name it."""
-        raise NotImplementedError
 
     def blame_of(self, code: str) -> Blame:
         """Whose fault a failure with this code is, where a status tells it later."""
         return Blame.PROVIDER
 
+    @abstractmethod
     def send(self, outgoing: Outgoing, via: Via) -> Sent:
         """Hand one message to the provider, or raise `SendError`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check(self, via: Via) -> InstanceState:
         """Ask the provider how the instance is; `SendError` when it cannot be asked, `NotOwned`
         when it says that the secrets do not belong to the instance."""
-        raise NotImplementedError
 
     def find_sent(self, via: Via, provider_number: str) -> Sent | None:
         """What became of a message the provider gave this number; None where it does not know

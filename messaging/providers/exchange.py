@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO
 
 import httpx
@@ -14,6 +15,17 @@ _IN_MEMORY_BYTES = 1024 * 1024
 
 # Nothing had left yet: sending again cannot double the message.
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a refusal of a provider means: its code, whether trying again helps, whose fault it is,
+    and whether it is unknown if the message left."""
+
+    code: str
+    retry: bool = False
+    blame: Blame = Blame.PROVIDER
+    unknown: bool = False
 
 
 @contextmanager

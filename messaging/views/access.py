@@ -2,16 +2,14 @@
 
 from collections import Counter
 from functools import wraps
-from zoneinfo import ZoneInfo
 
 from django.db.models import Value
 from django.http import Http404, HttpResponse
-from django.utils import timezone
-from django.utils.cache import patch_cache_control
 
 from messaging import noting, queries
 from messaging.models import Conversation, Message, Note
-from tenants.permissions import Action, needs
+from tenants.permissions import Action
+from tenants.views.access import tenant_page
 
 MOST_UNREAD = 100
 
@@ -24,16 +22,13 @@ def page(action: Action):
     """
 
     def decorate(view):
-        guarded = needs(action)(view)
+        guarded = tenant_page(action)(view)
 
         @wraps(view)
         def shown(request, *args, **kwargs):
             if request.htmx and not request.user.is_authenticated:
                 return HttpResponse(status=401, headers={"HX-Refresh": "true"})
-            with timezone.override(ZoneInfo(request.tenant.time_zone)):
-                response = guarded(request, *args, **kwargs)
-            patch_cache_control(response, no_store=True, private=True)
-            return response
+            return guarded(request, *args, **kwargs)
 
         shown.action = action
         return shown

@@ -1,4 +1,4 @@
-"""Who may open a page of the settings, in which time zone, and that no cache keeps it."""
+"""Who may open a page of a tenant's, in which time zone, and that no cache keeps it."""
 
 from functools import wraps
 from zoneinfo import ZoneInfo
@@ -9,8 +9,8 @@ from django.utils.cache import patch_cache_control
 from tenants.permissions import Action, needs
 
 
-def settings_page(action: Action):
-    """For pages of the settings: the right, the tenant's time zone, nothing kept in caches."""
+def tenant_page(action: Action):
+    """For every page of a tenant's: the right, the tenant's time zone, nothing kept in caches."""
 
     def decorate(view):
         guarded = needs(action)(view)

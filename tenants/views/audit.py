@@ -9,14 +9,14 @@ from tenants import audit, audit_csv
 from tenants.accounts.models import AuditEntry
 from tenants.forms import AuditForm
 from tenants.permissions import Action
-from tenants.views.access import settings_page
+from tenants.views.access import tenant_page
 
 PAGE = 50
 _PLACE = {"section": "settings", "tab": "audit"}
 
 
 @require_safe
-@settings_page(Action.SEE_AUDIT)
+@tenant_page(Action.SEE_AUDIT)
 def show(request):
     """The newest entries that fit, those of the team or those of the platform's staff."""
     form = AuditForm(request.GET)
@@ -37,7 +37,7 @@ def show(request):
 
 
 @require_safe
-@settings_page(Action.SEE_AUDIT)
+@tenant_page(Action.SEE_AUDIT)
 def export(request):
     """The entries that fit, as a file."""
     form = AuditForm(request.GET)

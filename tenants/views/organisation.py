@@ -12,11 +12,11 @@ from tenants.forms import HoursForm, OrganisationForm, RetentionForm
 from tenants.models import Tenant
 from tenants.permissions import Action
 from tenants.settling import WrongSetting
-from tenants.views.access import settings_page
+from tenants.views.access import tenant_page
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@settings_page(Action.MANAGE_SETTINGS)
+@tenant_page(Action.MANAGE_SETTINGS)
 def organisation(request):
     """Name, language, time zone, country, colour, logo, how long content is kept."""
     tenant = Tenant.objects.get(number=context.current_number())
@@ -31,7 +31,7 @@ def organisation(request):
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@settings_page(Action.MANAGE_SETTINGS)
+@tenant_page(Action.MANAGE_SETTINGS)
 def hours(request):
     """Opening hours and holidays."""
     tenant = Tenant.objects.get(number=context.current_number())
@@ -42,7 +42,7 @@ def hours(request):
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@settings_page(Action.MANAGE_SETTINGS)
+@tenant_page(Action.MANAGE_SETTINGS)
 def retention(request):
     """How long messages are kept."""
     tenant = Tenant.objects.get(number=context.current_number())
@@ -53,7 +53,7 @@ def retention(request):
 
 
 @require_safe
-@settings_page(Action.READ)
+@tenant_page(Action.READ)
 def logo(request, digest: str):
     """The logo; its address changes with it, so that browsers may keep it."""
     tenant = request.tenant

@@ -7,11 +7,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from tenants import permissions, settling
 from tenants.permissions import Action
-from tenants.views.access import settings_page
+from tenants.views.access import tenant_page
 
 
 @require_safe
-@settings_page(Action.SEE_TEAM)
+@tenant_page(Action.SEE_TEAM)
 def show(request):
     """The table: every action, every role."""
     facts = {
@@ -24,7 +24,7 @@ def show(request):
 
 
 @require_POST
-@settings_page(Action.MANAGE_SETTINGS)
+@tenant_page(Action.MANAGE_SETTINGS)
 def decide(request):
     """Have agents see every conversation, or only their own and those of nobody."""
     sees_all = request.POST.get("agents_see_all") == "yes"

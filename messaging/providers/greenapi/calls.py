@@ -7,13 +7,12 @@ library, which logs each request, and not by an error.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
 from messaging.providers.base import BadPayload, Blame, SendError, Via
-from messaging.providers.exchange import repeatable, safe, translated_errors
+from messaging.providers.exchange import Verdict, repeatable, safe, translated_errors
 from messaging.providers.reading import first_text, mapping, number, read_json, text
 
 API_URL = "https://api.green-api.com"
@@ -33,38 +32,30 @@ class SecretUrl(httpx.URL):
         return f"SecretUrl({str(self)!r})"
 
 
-@dataclass(frozen=True)
-class _Verdict:
-    code: str
-    retry: bool = False
-    blame: Blame = Blame.PROVIDER
-    unknown: bool = False
-
-
 _REFUSALS = {
-    400: _Verdict("bad_request", blame=Blame.MESSAGE),
-    401: _Verdict("unauthorized", blame=Blame.ACCOUNT),
-    403: _Verdict("forbidden", blame=Blame.ACCOUNT),
-    404: _Verdict("not_found", blame=Blame.ACCOUNT),
-    405: _Verdict("not_allowed", blame=Blame.ACCOUNT),
-    413: _Verdict("too_large", blame=Blame.MESSAGE),
-    429: _Verdict("rate_limited", retry=True),
-    466: _Verdict("quota_exceeded", blame=Blame.ACCOUNT),
-    503: _Verdict("unavailable", retry=True),
+    400: Verdict("bad_request", blame=Blame.MESSAGE),
+    401: Verdict("unauthorized", blame=Blame.ACCOUNT),
+    403: Verdict("forbidden", blame=Blame.ACCOUNT),
+    404: Verdict("not_found", blame=Blame.ACCOUNT),
+    405: Verdict("not_allowed", blame=Blame.ACCOUNT),
+    413: Verdict("too_large", blame=Blame.MESSAGE),
+    429: Verdict("rate_limited", retry=True),
+    466: Verdict("quota_exceeded", blame=Blame.ACCOUNT),
+    503: Verdict("unavailable", retry=True),
 }
 
 # The same number for many things: what it means stands in its words (documentation, "common
 # errors"). The first that fits counts: "starting or not authorized" may be either.
 _WORDS = (
-    (re.compile(r"encrypted url not found", re.I), _Verdict("expired", blame=Blame.MESSAGE)),
+    (re.compile(r"encrypted url not found", re.I), Verdict("expired", blame=Blame.MESSAGE)),
     (re.compile(r"starting process|starting or not", re.I),
-     _Verdict("starting", retry=True, blame=Blame.ACCOUNT)),
+     Verdict("starting", retry=True, blame=Blame.ACCOUNT)),
     (re.compile(r"not authorized", re.I),
-     _Verdict("not_connected", retry=True, blame=Blame.ACCOUNT)),
-    (re.compile(r"expired|deleted", re.I), _Verdict("instance_expired", blame=Blame.ACCOUNT)),
+     Verdict("not_connected", retry=True, blame=Blame.ACCOUNT)),
+    (re.compile(r"expired|deleted", re.I), Verdict("instance_expired", blame=Blame.ACCOUNT)),
     (re.compile(r"chatId|phoneNumber|phoneContact", re.I),
-     _Verdict("recipient", blame=Blame.RECIPIENT)),
-    (re.compile(r"exceeded max upload size", re.I), _Verdict("too_large", blame=Blame.MESSAGE)),
+     Verdict("recipient", blame=Blame.RECIPIENT)),
+    (re.compile(r"exceeded max upload size", re.I), Verdict("too_large", blame=Blame.MESSAGE)),
 )  # fmt: skip
 
 
@@ -177,7 +168,7 @@ def _compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) if value else ""
 
 
-def _verdict(status_code: int, told: str) -> _Verdict:
+def _verdict(status_code: int, told: str) -> Verdict:
     if status_code in (400, 500):
         for words, verdict in _WORDS:
             if words.search(told):
@@ -185,4 +176,4 @@ def _verdict(status_code: int, told: str) -> _Verdict:
     if status_code in _REFUSALS:
         return _REFUSALS[status_code]
     # A gateway that gives up does not know what the server behind it did with the message.
-    return _Verdict(f"http_{status_code}", unknown=status_code >= 499)
+    return Verdict(f"http_{status_code}", unknown=status_code >= 499)

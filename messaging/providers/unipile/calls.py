@@ -6,7 +6,6 @@ v1 lives on a server of each customer, the DSN; v2 at one address for all.
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -14,6 +13,7 @@ import httpx
 
 from messaging.providers.base import BadPayload, Blame, Media, SendError, Via
 from messaging.providers.exchange import (
+    Verdict,
     download,
     header_secret,
     repeatable,
@@ -31,39 +31,31 @@ _DSN = re.compile(r"(?:https?://)?[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?/?", re.AS
 Part = tuple[str, tuple[str | None, bytes] | tuple[str | None, bytes, str]]
 
 
-@dataclass(frozen=True)
-class _Verdict:
-    code: str
-    retry: bool = False
-    blame: Blame = Blame.PROVIDER
-    unknown: bool = False
-
-
 _REFUSALS = {
-    400: _Verdict("bad_request", blame=Blame.MESSAGE),
-    401: _Verdict("unauthorized", blame=Blame.ACCOUNT),
-    402: _Verdict("payment_required", blame=Blame.ACCOUNT),
-    403: _Verdict("forbidden", blame=Blame.ACCOUNT),
-    404: _Verdict("not_found", blame=Blame.ACCOUNT),
-    408: _Verdict("timeout", unknown=True),
-    413: _Verdict("too_large", blame=Blame.MESSAGE),
-    415: _Verdict("bad_type", blame=Blame.MESSAGE),
-    422: _Verdict("invalid", blame=Blame.MESSAGE),
-    429: _Verdict("rate_limited", retry=True),
-    503: _Verdict("unavailable", retry=True),
+    400: Verdict("bad_request", blame=Blame.MESSAGE),
+    401: Verdict("unauthorized", blame=Blame.ACCOUNT),
+    402: Verdict("payment_required", blame=Blame.ACCOUNT),
+    403: Verdict("forbidden", blame=Blame.ACCOUNT),
+    404: Verdict("not_found", blame=Blame.ACCOUNT),
+    408: Verdict("timeout", unknown=True),
+    413: Verdict("too_large", blame=Blame.MESSAGE),
+    415: Verdict("bad_type", blame=Blame.MESSAGE),
+    422: Verdict("invalid", blame=Blame.MESSAGE),
+    429: Verdict("rate_limited", retry=True),
+    503: Verdict("unavailable", retry=True),
 }
 
 # A refusal's `type` says more than its number (Node SDK, README).
 _TYPES = {
-    "missing_credentials": _Verdict("missing_credentials", blame=Blame.ACCOUNT),
-    "invalid_credentials": _Verdict("invalid_credentials", blame=Blame.ACCOUNT),
-    "expired_credentials": _Verdict("expired_credentials", blame=Blame.ACCOUNT),
-    "disconnected_account": _Verdict("not_connected", retry=True, blame=Blame.ACCOUNT),
-    "insufficient_privileges": _Verdict("forbidden", blame=Blame.ACCOUNT),
-    "multiple_sessions": _Verdict("multiple_sessions", blame=Blame.ACCOUNT),
-    "checkpoint_error": _Verdict("checkpoint_error", blame=Blame.ACCOUNT),
-    "wrong_account": _Verdict("wrong_account", blame=Blame.ACCOUNT),
-    "too_many_requests": _Verdict("rate_limited", retry=True),
+    "missing_credentials": Verdict("missing_credentials", blame=Blame.ACCOUNT),
+    "invalid_credentials": Verdict("invalid_credentials", blame=Blame.ACCOUNT),
+    "expired_credentials": Verdict("expired_credentials", blame=Blame.ACCOUNT),
+    "disconnected_account": Verdict("not_connected", retry=True, blame=Blame.ACCOUNT),
+    "insufficient_privileges": Verdict("forbidden", blame=Blame.ACCOUNT),
+    "multiple_sessions": Verdict("multiple_sessions", blame=Blame.ACCOUNT),
+    "checkpoint_error": Verdict("checkpoint_error", blame=Blame.ACCOUNT),
+    "wrong_account": Verdict("wrong_account", blame=Blame.ACCOUNT),
+    "too_many_requests": Verdict("rate_limited", retry=True),
 }
 _RECIPIENT = re.compile(r"recipient|unreachable|invalid_user", re.I)
 
@@ -171,12 +163,12 @@ def _headers(via: Via) -> dict[str, str]:
     return {"X-API-KEY": header_secret(via, "api_key"), "Accept": "application/json"}
 
 
-def _verdict(status_code: int, kind: str) -> _Verdict:
+def _verdict(status_code: int, kind: str) -> Verdict:
     if kind in _TYPES:
         return _TYPES[kind]
     if status_code < 500 and _RECIPIENT.search(kind):
-        return _Verdict("recipient", blame=Blame.RECIPIENT)
+        return Verdict("recipient", blame=Blame.RECIPIENT)
     if status_code in _REFUSALS:
         return _REFUSALS[status_code]
     # A gateway that gives up does not know what the server behind it did with the message.
-    return _Verdict(f"http_{status_code}", unknown=status_code >= 500)
+    return Verdict(f"http_{status_code}", unknown=status_code >= 500)

@@ -6,7 +6,6 @@ Two tokens there: the session's API key for messages, the personal access token 
 
 import math
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -16,7 +15,7 @@ import httpx
 from django.conf import settings
 
 from messaging.providers.base import BadPayload, Blame, SendError, Via
-from messaging.providers.exchange import header_secret, repeatable, safe, translated_errors
+from messaging.providers.exchange import Verdict, header_secret, repeatable, safe, translated_errors
 from messaging.providers.reading import first_text, listing, mapping, number, text
 
 from .payloads import read_json
@@ -31,27 +30,19 @@ class Token(StrEnum):
     PERSONAL = "personal_token"
 
 
-@dataclass(frozen=True)
-class _Verdict:
-    code: str
-    retry: bool = False
-    blame: Blame = Blame.PROVIDER
-    unknown: bool = False
-
-
 _REFUSALS = {
-    400: _Verdict("bad_request", blame=Blame.MESSAGE),
-    401: _Verdict("unauthorized", blame=Blame.ACCOUNT),
-    402: _Verdict("payment_required", blame=Blame.ACCOUNT),
-    403: _Verdict("forbidden", blame=Blame.ACCOUNT),
-    404: _Verdict("not_found", blame=Blame.ACCOUNT),
-    405: _Verdict("not_allowed", blame=Blame.ACCOUNT),
-    408: _Verdict("timeout", retry=True),
-    413: _Verdict("too_large", blame=Blame.MESSAGE),
-    415: _Verdict("bad_type", blame=Blame.MESSAGE),
-    422: _Verdict("invalid", blame=Blame.MESSAGE),
-    429: _Verdict("rate_limited", retry=True),
-    503: _Verdict("unavailable", retry=True),
+    400: Verdict("bad_request", blame=Blame.MESSAGE),
+    401: Verdict("unauthorized", blame=Blame.ACCOUNT),
+    402: Verdict("payment_required", blame=Blame.ACCOUNT),
+    403: Verdict("forbidden", blame=Blame.ACCOUNT),
+    404: Verdict("not_found", blame=Blame.ACCOUNT),
+    405: Verdict("not_allowed", blame=Blame.ACCOUNT),
+    408: Verdict("timeout", retry=True),
+    413: Verdict("too_large", blame=Blame.MESSAGE),
+    415: Verdict("bad_type", blame=Blame.MESSAGE),
+    422: Verdict("invalid", blame=Blame.MESSAGE),
+    429: Verdict("rate_limited", retry=True),
+    503: Verdict("unavailable", retry=True),
 }
 
 # The texts of refusals are not documented; these words are read where they appear.
@@ -128,22 +119,22 @@ def _object(response: httpx.Response) -> dict[str, Any]:
     return answer
 
 
-def _verdict(status_code: int) -> _Verdict:
+def _verdict(status_code: int) -> Verdict:
     if status_code in _REFUSALS:
         return _REFUSALS[status_code]
     # A gateway that gives up does not know what the server behind it did with the message.
-    return _Verdict(f"http_{status_code}", unknown=status_code >= 500)
+    return Verdict(f"http_{status_code}", unknown=status_code >= 500)
 
 
-def _invalid(answer: dict[str, Any], message: str) -> tuple[_Verdict, str]:
+def _invalid(answer: dict[str, Any], message: str) -> tuple[Verdict, str]:
     """A 422 names the fields it refuses; the first one says whose fault it is."""
     for field, complaints in mapping(answer.get("errors")).items():
         blame = Blame.RECIPIENT if field == "to" else Blame.MESSAGE
-        return _Verdict(field[:60], blame=blame), text(
+        return Verdict(field[:60], blame=blame), text(
             next(iter(listing(complaints)), "")
         ) or message
     if _NOT_CONNECTED.search(message):
-        return _Verdict("not_connected", retry=True, blame=Blame.ACCOUNT), message
+        return Verdict("not_connected", retry=True, blame=Blame.ACCOUNT), message
     return _REFUSALS[422], message
 
 
