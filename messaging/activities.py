@@ -143,6 +143,19 @@ def follow_up_changed(follow_up: FollowUp, status: str, *, by, now: datetime) ->
     )
 
 
+def vip_changed(lead: Lead, *, by, now: datetime) -> None:
+    """Write into the lead's history that it became a VIP, or is none any more."""
+    Activity.objects.create(
+        lead=lead,
+        kind=Kind.VIP,
+        channel=Channel.OTHER,
+        meta={"is": lead.is_vip},
+        at=now,
+        created_at=now,
+        by=by,
+    )
+
+
 def touched(lead_ids: Iterable[int], *, now: datetime | None = None) -> None:
     """Something about these leads changed: draw how they stand, and tell after commit."""
     leads, now = sorted(set(lead_ids)), now or timezone.now()

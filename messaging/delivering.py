@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone, translation
 
@@ -12,6 +12,7 @@ from amda import crashpoints
 from messaging import (
     activities,
     addressing,
+    facts,
     links,
     mailing,
     matching,
@@ -113,7 +114,9 @@ def _pause_of_the_pace(instance: ProviderInstance) -> Paused | None:
 def claim(instance_id: int, now: datetime) -> Message | None:
     """Take the next message that is due, or None.
 
-    Never one whose conversation has an earlier one on its way; what a person typed first.
+    Never one whose conversation has an earlier one on its way. What a person typed comes first,
+    then what goes to VIPs, then what a program asks for, then automatic and bulk messages; whoever
+    stands before an urgent one in its conversation is as urgent.
     """
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, {"instance": instance_id, "now": now})
@@ -127,6 +130,14 @@ _CLAIM = """
 UPDATE messaging_message SET status = 'sending', claimed_at = %(now)s, attempts = attempts + 1
 WHERE status = 'queued' AND id = (
     SELECT m.id FROM messaging_message m
+    JOIN (
+        SELECT each.conversation_id AS id,
+               min(CASE WHEN each.origin = 'person' THEN 0 WHEN lead.is_vip THEN 1
+                        WHEN each.origin = 'api' THEN 2 ELSE 3 END) AS urgency,
+               bool_or(lead.is_vip) AS is_vip
+        FROM messaging_message each JOIN messaging_lead lead ON lead.id = each.lead_id
+        WHERE each.instance_id = %(instance)s AND each.status = 'queued'
+        GROUP BY each.conversation_id) waiting ON waiting.id = m.conversation_id
     WHERE m.instance_id = %(instance)s AND m.status = 'queued'
       AND (m.not_before IS NULL OR m.not_before <= %(now)s)
       AND NOT EXISTS (
@@ -134,9 +145,9 @@ WHERE status = 'queued' AND id = (
         WHERE earlier.status IN ('queued', 'sending')
           AND earlier.conversation_id = m.conversation_id
           AND earlier.id < m.id)
-    ORDER BY (m.origin NOT IN ('person', 'api')), m.id
+    ORDER BY waiting.urgency, NOT waiting.is_vip, m.id
     LIMIT 1
-    FOR UPDATE SKIP LOCKED)
+    FOR UPDATE OF m SKIP LOCKED)
 RETURNING id
 """
 
@@ -217,8 +228,10 @@ def record_sent(message: Message, sent: Sent) -> None:
     """The provider took it. A status that came meanwhile already says more and stays."""
     # A status may have been quicker than the answer: it waits for these ids.
     matching.link(message, external_id=sent.external_id, provider_number=sent.provider_number)
-    moved = Message.objects.filter(pk=message.pk, status__in=(Status.SENDING, Status.UNKNOWN))
-    moved.update(status=Status.SENT)
+    with transaction.atomic():
+        moved = Message.objects.filter(pk=message.pk, status__in=(Status.SENDING, Status.UNKNOWN))
+        moved.update(status=Status.SENT)
+        _keep(message, Status.SENT)
     _tell(message)
 
 
@@ -233,7 +246,7 @@ def record_failure(message: Message, error: SendError, now: datetime) -> Paused 
         "error_blame": error.blame,
     }
     if error.unknown:
-        mine.update(status=Status.UNKNOWN, **told)
+        _end(message, Status.UNKNOWN, told)
     elif pacing.is_too_fast(message.provider, error):
         return _wait_for_peace(message, error, told, now)
     elif error.retry and message.attempts < ATTEMPTS:
@@ -242,10 +255,23 @@ def record_failure(message: Message, error: SendError, now: datetime) -> Paused 
         _tell(message)
         return Paused(not_before) if error.retry_after is not None else None
     else:
-        mine.update(status=Status.FAILED, **told)
+        _end(message, Status.FAILED, told)
         signals.failed(message.pk)
     _tell(message)
     return None
+
+
+def _end(message: Message, status: Status, told: dict[str, str]) -> None:
+    """An attempt came to this end, unless the message is no longer on its way."""
+    with transaction.atomic():
+        mine = Message.objects.filter(pk=message.pk, status=Status.SENDING)
+        if mine.update(status=status, **told):
+            _keep(message, status)
+
+
+def _keep(message: Message, status: Status) -> None:
+    message.refresh_from_db()
+    facts.keep_outcome(message, status, now=timezone.now())
 
 
 def _wait_for_peace(
@@ -268,10 +294,13 @@ def refuse_all(instance_id: int, refusal: limits.LimitReached) -> None:
     """
     waiting = Message.objects.filter(instance_id=instance_id, status=Status.QUEUED)
     for message in waiting.select_related("conversation"):
-        mine = Message.objects.filter(pk=message.pk, status=Status.QUEUED)
-        taken = mine.update(
-            status=Status.FAILED, error_code=refusal.code[:60], error_blame=Blame.ACCOUNT
-        )
+        with transaction.atomic():
+            mine = Message.objects.filter(pk=message.pk, status=Status.QUEUED)
+            taken = mine.update(
+                status=Status.FAILED, error_code=refusal.code[:60], error_blame=Blame.ACCOUNT
+            )
+            if taken:
+                _keep(message, Status.FAILED)
         if taken:
             signals.failed(message.pk)
             _tell(message)
@@ -294,9 +323,12 @@ def own_up_to_lost_claims(instance_id: int) -> None:
         claimed_at__lt=timezone.now() - timedelta(seconds=CLAIM_SECONDS),
     ).select_related("conversation")
     for message in lost:
-        taken = Message.objects.filter(pk=message.pk, status=Status.SENDING).update(
-            status=Status.UNKNOWN, error_code="outcome_unknown", error_blame=Blame.PROVIDER
-        )
+        with transaction.atomic():
+            taken = Message.objects.filter(pk=message.pk, status=Status.SENDING).update(
+                status=Status.UNKNOWN, error_code="outcome_unknown", error_blame=Blame.PROVIDER
+            )
+            if taken:
+                _keep(message, Status.UNKNOWN)
         if taken:
             _tell(message)
 

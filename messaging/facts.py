@@ -1,4 +1,4 @@
-"""What providers told us, each fact kept once: a MessageEvent that is unique decides."""
+"""What providers told us and what we saw, each fact once: a MessageEvent that is unique decides."""
 
 from datetime import datetime, timedelta
 
@@ -12,6 +12,8 @@ from tenants.models import ProviderInstance, WebhookDelivery
 
 # Clocks of phones run ahead; what claims to come from later than this came now.
 AHEAD_ALLOWED = timedelta(minutes=5)
+# The kind of the facts that we saw ourselves.
+OUTCOME = "outcome"
 
 
 def record(
@@ -31,6 +33,30 @@ def record(
         delivery_id=delivery.pk,
     )
     return fact if _insert_once(fact) else None
+
+
+def keep_outcome(message: Message, status: str, *, now: datetime) -> None:
+    """Keep what became of an attempt to send a message, as we saw it: no delivery told it.
+
+    Callers write the message's status in the same transaction, which happens once.
+    """
+    fact = MessageEvent(
+        provider=message.provider,
+        instance_id=message.instance_id,
+        event_id=f"{message.reference}:{status}:{now.timestamp()}",
+        kind=OUTCOME,
+        external_id=message.external_id,
+        status=str(status),
+        detail=f"{message.error_code} {message.error_detail}".strip()[:500],
+        at=now,
+        message=message,
+    )
+    _insert_once(fact)
+
+
+def by_providers() -> QuerySet[MessageEvent]:
+    """The facts that a provider told."""
+    return MessageEvent.objects.exclude(kind=OUTCOME)
 
 
 def believable(at: datetime | None, heard_at: datetime) -> datetime:
@@ -78,6 +104,7 @@ def _insert_once(fact: MessageEvent) -> bool:
                 fact.detail,
                 fact.at,
                 fact.delivery_id,
+                fact.message_id,
                 timezone.now(),
             ],
         )
@@ -92,8 +119,8 @@ def _insert_once(fact: MessageEvent) -> bool:
 INSERT_FACT = """
 INSERT INTO messaging_messageevent
     (provider, instance_id, event_id, kind, external_id, status, detail, at, delivery_id,
-     recorded_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+     message_id, recorded_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (provider, instance_id, event_id) DO NOTHING
 RETURNING id
 """

@@ -11,10 +11,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from qrcode.image.svg import SvgPathFillImage
 
-from messaging import connecting, states
+from messaging import connecting, facts, states
 from messaging.calling import let_go_of_the_connection, open_via
 from messaging.events import Connection
-from messaging.models import MessageEvent
 from messaging.providers import get as provider_of
 from messaging.providers.base import Feature, InstanceState, Medium, SendError, Via
 from messaging.refusing import Refused
@@ -188,7 +187,7 @@ def _said_something(instance: ProviderInstance, since: datetime) -> bool:
     if not instance.last_event_at or instance.last_event_at < since:
         return False
     after = max(since, instance.state_changed_at or since)
-    newest = MessageEvent.objects.order_by("-id").values_list("instance_id", "kind", "at")
+    newest = facts.by_providers().order_by("-id").values_list("instance_id", "kind", "at")
     return any(
         pk == instance.pk and kind != "instance" and at > after
         for pk, kind, at in newest[:_NEWEST_FACTS]

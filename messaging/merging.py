@@ -206,6 +206,7 @@ def _facts(lead: Lead) -> dict[str, Any]:
         "owner_id": lead.owner_id,
         "note": lead.note,
         "recognised_at": recognised_at,
+        "is_vip": lead.is_vip,
     }
 
 

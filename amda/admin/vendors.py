@@ -16,7 +16,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.views import ChangeList
 
-from amda.admin import acting, creating, drawing
+from amda.admin import acting, creating, drawing, told
 from amda.admin.instances import LABELS
 from billing import entitling
 from billing.models import Plan, Subscription
@@ -151,8 +151,17 @@ class VendorAdmin(ModelAdmin):
         def connect(*args, **kwargs):
             return self.admin_site.admin_view(self._connect)(*args, **kwargs)
 
-        connect.model_admin = self
+        def facts(*args, **kwargs):
+            return self.admin_site.admin_view(self._facts)(*args, **kwargs)
+
+        def facts_csv(*args, **kwargs):
+            return self.admin_site.admin_view(self._facts_csv)(*args, **kwargs)
+
+        for each in (connect, facts, facts_csv):
+            each.model_admin = self
         return [
+            path("<path:object_id>/events/", facts, name="vendor_told"),
+            path("<path:object_id>/events.csv", facts_csv, name="vendor_told_csv"),
             path("<path:object_id>/connect/", connect, name="vendor_connect"),
             *(
                 path(f"<path:object_id>/{name}/", page(act), name=f"vendor_{name}")
@@ -182,6 +191,25 @@ class VendorAdmin(ModelAdmin):
         facts = self._page_facts(request, gettext("Connect a number or an address"))
         facts.update(form=form, parts=form.parts(), chosen=form.chosen, original=tenant)
         return TemplateResponse(request, "admin/vendors/connect.html", facts)
+
+    def _facts(self, request, object_id):
+        """What became of the vendor's messages, without their content."""
+        tenant = self._seen(request, object_id)
+        if tenant is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        return told.show(request, tenant, self._page_facts(request, told.title()))
+
+    def _facts_csv(self, request, object_id):
+        tenant = self._seen(request, object_id)
+        if tenant is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        return told.export(request, tenant)
+
+    def _seen(self, request, object_id) -> Tenant | None:
+        tenant = self.get_object(request, object_id)
+        if tenant is not None and not self.has_view_permission(request, tenant):
+            raise PermissionDenied
+        return tenant
 
     def _act(self, request, object_id, act):
         tenant = self.get_object(request, object_id)

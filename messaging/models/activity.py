@@ -21,6 +21,7 @@ class Activity(models.Model):
         NOTE = "note", _("note")
         STAGE = "stage", _("stage")
         FOLLOW_UP = "follow_up", _("follow-up")
+        VIP = "vip", _("VIP")
 
     class Channel(models.TextChoices):
         WHATSAPP = "whatsapp", "WhatsApp"

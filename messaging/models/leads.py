@@ -67,6 +67,7 @@ class Lead(models.Model):
     external_id = models.CharField(_("id in the CRM"), max_length=100, blank=True)
     erased_at = models.DateTimeField(null=True, blank=True)
     note = models.TextField(_("note"), blank=True)
+    is_vip = models.BooleanField(_("VIP"), default=False, db_default=False)
     merged_into = models.ForeignKey(
         "self", on_delete=models.CASCADE, null=True, blank=True, related_name="merged"
     )
@@ -90,6 +91,8 @@ class Lead(models.Model):
                 condition=models.Q(recognised_at__isnull=True, merged_into__isnull=True),
             ),
             models.Index(Lower("name"), name="lead_by_name"),
+            # The few whose messages go first, newest first.
+            models.Index(fields=["-id"], name="lead_vip", condition=models.Q(is_vip=True)),
         ]
         constraints = [
             models.UniqueConstraint(
