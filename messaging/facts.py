@@ -1,5 +1,6 @@
 """What providers told us and what we saw, each fact once: a MessageEvent that is unique decides."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db import connection
@@ -33,6 +34,28 @@ def record(
         delivery_id=delivery.pk,
     )
     return fact if _insert_once(fact) else None
+
+
+def record_imported(
+    told: Sequence[tuple[events.Event, ProviderInstance, datetime]],
+) -> dict[tuple[int, str], int]:
+    """Keep facts that a file tells, with when they happened: the id of each that is new, by
+    (instance, event id)."""
+    rows = [
+        (
+            instance.provider,
+            instance.pk,
+            event.event_id[:250],
+            KINDS.get(type(event), "other"),
+            getattr(event, "external_id", "")[:200],
+            at,
+        )
+        for event, instance, at in told
+    ]
+    with connection.cursor() as cursor:
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        cursor.execute(INSERT_IMPORTED, [timezone.now(), *columns])
+        return {(instance, event_id): pk for pk, instance, event_id in cursor.fetchall()}
 
 
 def keep_outcome(message: Message, status: str, *, now: datetime) -> None:
@@ -70,6 +93,12 @@ def belongs_to(fact: MessageEvent, message: Message) -> None:
     """Note which message a fact is about."""
     fact.message = message
     fact.save(update_fields=["message"])
+
+
+def belong_to(messages: Mapping[int, int]) -> None:
+    """Note which messages facts are about, both by id."""
+    with connection.cursor() as cursor:
+        cursor.execute(LINK, [list(messages), list(messages.values())])
 
 
 def waiting_for(message: Message) -> QuerySet[MessageEvent]:
@@ -123,6 +152,20 @@ INSERT INTO messaging_messageevent
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (provider, instance_id, event_id) DO NOTHING
 RETURNING id
+"""
+
+INSERT_IMPORTED = """
+INSERT INTO messaging_messageevent
+    (provider, instance_id, event_id, kind, external_id, at, status, detail, recorded_at)
+SELECT told.*, '', '', %s FROM unnest(
+    %s::text[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::timestamptz[]) AS told
+ON CONFLICT (provider, instance_id, event_id) DO NOTHING
+RETURNING id, instance_id, event_id
+"""
+
+LINK = """
+UPDATE messaging_messageevent AS fact SET message_id = known.message
+FROM unnest(%s::bigint[], %s::bigint[]) AS known(fact, message) WHERE fact.id = known.fact
 """
 
 KINDS = {

@@ -35,7 +35,7 @@ _NEWEST_FACTS = 500
 
 def choose(instance_id: int | None) -> ProviderInstance:
     """The WhatsApp number asked for, else the only one; `Refused` where it is not clear."""
-    mine = ProviderInstance.objects.of(current_number()).select_related("tenant")
+    mine = ProviderInstance.objects.serving(current_number()).select_related("tenant")
     if instance_id is not None:
         found = mine.filter(pk=instance_id).first()
         if found is None or not is_whatsapp(found):
@@ -117,7 +117,7 @@ def may_stand_in(instance: ProviderInstance) -> list[ProviderInstance]:
 
     Another provider of the same number does so without being chosen.
     """
-    others = ProviderInstance.objects.of(instance.tenant_id).exclude(address=instance.address)
+    others = ProviderInstance.objects.serving(instance.tenant_id).exclude(address=instance.address)
     medium = provider_of(instance.provider).medium
     return [each for each in others.order_by("pk") if provider_of(each.provider).medium == medium]
 

@@ -35,6 +35,7 @@ ACTS: dict[str, Any] = {
     "delivery.opened": _("Content of a delivery read"),
     "instance.connected": _("Number connected"),
     "instance.changed": _("Number changed"),
+    "instance.moved": _("Number moved to another provider"),
     "instance.linked": _("Number's connection started"),
     "instance.let_go": _("Number disconnected"),
     "invitation.accepted": _("Invitation accepted"),

@@ -49,6 +49,8 @@ class ProviderInstanceAdmin(ModelAdmin):
         "state_changed_at",
         "last_event_at",
         "failover",
+        "moved_to",
+        "moved_at",
         "created_at",
     )
 
@@ -147,7 +149,7 @@ def _facts_of(instance: ProviderInstance) -> dict:
 def _others(instance: ProviderInstance) -> list[ProviderInstance]:
     """The vendor's other instances of the same medium: those that can stand in."""
     medium = provider_of(instance.provider).medium
-    mine = ProviderInstance.objects.of(instance.tenant_id).exclude(pk=instance.pk)
+    mine = ProviderInstance.objects.serving(instance.tenant_id).exclude(pk=instance.pk)
     return [each for each in mine.order_by("pk") if provider_of(each.provider).medium == medium]
 
 

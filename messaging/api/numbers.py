@@ -126,7 +126,7 @@ class RateLimitsView(ApiView):
     )
     def get(self, request):
         now = timezone.now()
-        told = [_of_number(each, now) for each in ProviderInstance.objects.of(request.tenant)]
+        told = [_of_number(each, now) for each in ProviderInstance.objects.serving(request.tenant)]
         by_medium = {f"{medium}_send": _summed(told, medium) for medium in Medium}
         nothing = {"remaining": None, "limit": None, "reset_at": None}
         return Response({**by_medium, "whatsapp_download": nothing, "instances": told})

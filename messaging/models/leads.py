@@ -48,6 +48,7 @@ class Lead(models.Model):
     """A person or business the tenant talks to.
 
     A sender nobody of the team has recognised yet is a lead, too: one without `recognised_at`.
+    One that was `imported_at` some time sleeps until something happens with it here.
     """
 
     name = models.CharField(_("name"), max_length=200, blank=True)
@@ -72,6 +73,7 @@ class Lead(models.Model):
         "self", on_delete=models.CASCADE, null=True, blank=True, related_name="merged"
     )
     recognised_at = models.DateTimeField(null=True, blank=True)
+    imported_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
     words = words_of("name", "note", Joined("name"))
@@ -125,6 +127,7 @@ class LeadIdentity(models.Model):
         MESSAGE = "message", _("by a message")
         LINK = "link", _("by the link in an e-mail")
         PROVIDER = "provider", _("at the message service")
+        IMPORT = "import", _("in an imported file")
 
     lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="identities")
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)

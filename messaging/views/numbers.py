@@ -21,7 +21,7 @@ State = ProviderInstance.State
 @page(Action.READ)
 def numbers(request):
     """Every number and address of the team, those that are away first."""
-    mine = ProviderInstance.objects.of(request.tenant).order_by("pk")
+    mine = ProviderInstance.objects.serving(request.tenant).order_by("pk")
     found = sorted(mine, key=lambda each: (each.state == State.CONNECTED, each.pk))
     context = {
         "section": "settings",
@@ -155,7 +155,7 @@ def _later(number: ProviderInstance):
 
 
 def _number_or_404(request, pk: int) -> ProviderInstance:
-    mine = ProviderInstance.objects.of(request.tenant).select_related("tenant")
+    mine = ProviderInstance.objects.serving(request.tenant).select_related("tenant")
     number = mine.filter(pk=pk).first()
     if number is None:
         raise Http404("no such number")

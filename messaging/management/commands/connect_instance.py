@@ -33,23 +33,24 @@ class Command(BaseCommand):
         try:
             with translation.override("en"), audit.coming_from("connect_instance"):
                 instance = connecting.connect_instance(
-                    tenant, provider, address=address, values=_pairs(values), label=label
+                    tenant, provider, address=address, values=pairs_of(values), label=label
                 )
         except OnboardingError as exc:
             raise CommandError(f"{exc.field}: {exc.message}") from exc
         self.stdout.write(f"instance: {instance.pk}")
         for route, url in connecting.webhook_urls(instance).items():
             self.stdout.write(f"webhook{f' ({route})' if route else ''}: {url}")
-        _say_state(self, connecting.probe(instance))
+        say_state(self, connecting.probe(instance))
 
 
-def _say_state(command, instance):
-    """The instance is made in any case: what is wrong outside may be put right there."""
+def say_state(command, instance):
+    """How it is. The instance is made in any case: what is wrong outside may be put right there."""
     reason = f" ({instance.state_reason})" if instance.state_reason else ""
     command.stdout.write(f"state: {instance.state}{reason}")
 
 
-def _pairs(groups):
+def pairs_of(groups):
+    """What `--set` says, by key."""
     pairs = {}
     for text in (text for group in groups for text in group):
         key, sign, value = text.partition("=")
