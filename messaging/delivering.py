@@ -12,6 +12,7 @@ from amda import crashpoints
 from messaging import (
     activities,
     addressing,
+    claiming,
     facts,
     links,
     mailing,
@@ -83,7 +84,7 @@ def drain(tenant_number: int, instance_id: int) -> None:
         while pause is None and timezone.now() < until:
             pause = _pause_of_the_hour(instance_id, provider.hourly_limit(via), timezone.now())
             pause = pause or _pause_of_the_pace(instance)
-            message = None if pause else claim(instance_id, timezone.now())
+            message = None if pause else claiming.claim(instance_id, timezone.now())
             if message is None:
                 if not pause:
                     pacing.give_back(instance)
@@ -109,47 +110,6 @@ def _pause_of_the_pace(instance: ProviderInstance) -> Paused | None:
     """Takes a send from the bucket that all workers share; the pause where it is empty."""
     turn = pacing.turn(instance, timezone.now())
     return None if turn.again_at is None else Paused(turn.again_at)
-
-
-def claim(instance_id: int, now: datetime) -> Message | None:
-    """Take the next message that is due, or None.
-
-    Never one whose conversation has an earlier one on its way. What a person typed comes first,
-    then what goes to VIPs, then what a program asks for, then automatic and bulk messages; whoever
-    stands before an urgent one in its conversation is as urgent.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, {"instance": instance_id, "now": now})
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    return Message.objects.select_related("conversation").get(pk=row[0])
-
-
-_CLAIM = """
-UPDATE messaging_message SET status = 'sending', claimed_at = %(now)s, attempts = attempts + 1
-WHERE status = 'queued' AND id = (
-    SELECT m.id FROM messaging_message m
-    JOIN (
-        SELECT each.conversation_id AS id,
-               min(CASE WHEN each.origin = 'person' THEN 0 WHEN lead.is_vip THEN 1
-                        WHEN each.origin = 'api' THEN 2 ELSE 3 END) AS urgency,
-               bool_or(lead.is_vip) AS is_vip
-        FROM messaging_message each JOIN messaging_lead lead ON lead.id = each.lead_id
-        WHERE each.instance_id = %(instance)s AND each.status = 'queued'
-        GROUP BY each.conversation_id) waiting ON waiting.id = m.conversation_id
-    WHERE m.instance_id = %(instance)s AND m.status = 'queued'
-      AND (m.not_before IS NULL OR m.not_before <= %(now)s)
-      AND NOT EXISTS (
-        SELECT 1 FROM messaging_message earlier
-        WHERE earlier.status IN ('queued', 'sending')
-          AND earlier.conversation_id = m.conversation_id
-          AND earlier.id < m.id)
-    ORDER BY waiting.urgency, NOT waiting.is_vip, m.id
-    LIMIT 1
-    FOR UPDATE OF m SKIP LOCKED)
-RETURNING id
-"""
 
 
 def send(message: Message, provider: Provider, via: Via) -> Paused | None:

@@ -27,9 +27,9 @@ def read(
         size = min(told.AT_ONCE, MOST_ROWS - len(facts))
         found = told.page(narrowed, before, size, with_content=with_content)
         facts += found.rows
-        before = found.next
-        if before is None:
-            break
+        if found.next is None:
+            return facts, None
+        before = facts[-1].place
     return facts, before
 
 
@@ -64,7 +64,7 @@ def _in_words(fact: told.Fact) -> dict[str, str]:
     return {
         "medium": str(told.MEDIA[fact.medium]),
         "provider": str(providers.get(fact.provider).label),
-        "direction": dict(told.Direction.choices).get(fact.direction, ""),
+        "direction": str(dict(told.Direction.choices).get(fact.direction, "")),
         "status": str(told.STATUSES.get(fact.status, fact.status)),
         "told_by": _("AMDA") if fact.told_by == "us" else str(providers.get(fact.provider).label),
     }

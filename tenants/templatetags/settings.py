@@ -51,6 +51,7 @@ FACTS = {
     "per_minute": _("messages in a minute"),
     "version": _("version"),
     "words": _("what was read"),
+    "told_again": _("told again"),
 }
 
 

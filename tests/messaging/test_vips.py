@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from messaging import delivering, handling, merging
+from messaging import claiming, handling, merging
 from messaging.models import Activity, Conversation, Lead
 from tenants import context
 from tests import factories
@@ -31,7 +31,7 @@ def opened(tenant, name: str, number: int, **facts) -> Conversation:
 def leaving(instance) -> list[str]:
     """The words in the order in which they leave."""
     words = []
-    while message := delivering.claim(instance.pk, NOW):
+    while message := claiming.claim(instance.pk, NOW):
         words.append(message.text)
         message.status = "sent"
         message.save(update_fields=["status"])
