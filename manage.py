@@ -4,7 +4,10 @@
 import os
 import sys
 
-WITHOUT_DATABASE = {"help", "version", "--help", "--version", "translations", "collectstatic"}
+# The doctor brings it up itself, to say what is wrong where it does not come.
+WITHOUT_DATABASE = {
+    "help", "version", "--help", "--version", "translations", "collectstatic", "doctor",
+}  # fmt: skip
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ class Down:
 
 def down(tenant: Tenant, tuning: Tuning) -> list[Down]:
     """The tenant's instances that are cut off."""
-    mine = list(ProviderInstance.objects.of(tenant).order_by("pk"))
+    mine = list(ProviderInstance.objects.serving(tenant).order_by("pk"))
     away = _away(mine)
     gaps = _usual_gaps(tuning)
     found = [_cut_off(each, away.get(each.pk), gaps.get(each.pk), tuning) for each in mine]

@@ -117,7 +117,8 @@ class FirstReplyOverdue(Rule):
     label = _("First answer overdue")
     thresholds = {"medium": 5 * MINUTE, "high": 60 * MINUTE}
     since = "s.waiting_since"
-    condition = "s.waiting_since IS NOT NULL AND s.last_spoke_at IS NULL"
+    # Whose history was imported is nobody new.
+    condition = "s.waiting_since IS NOT NULL AND s.last_spoke_at IS NULL AND NOT s.has_history"
     text = _("Wrote for the first time on %(since)s; nobody has answered yet.")
     suggestion = Suggestion("message", _("Answer"))
 

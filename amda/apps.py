@@ -1,9 +1,10 @@
 from typing import ClassVar
 
 import sentry_sdk
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings
 from django.contrib.staticfiles.apps import StaticFilesConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class AmdaConfig(AppConfig):
@@ -13,6 +14,9 @@ class AmdaConfig(AppConfig):
     def ready(self) -> None:
         _report_errors()
         from amda import checks  # noqa: F401  registers the system checks
+
+        # In the admin's menu stands what staff look for, not the library's name.
+        apps.get_app_config("procrastinate").verbose_name = _("Work under way")
 
 
 def _report_errors() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.utils.translation import gettext as _
 
 
 @register(Tags.compatibility)
@@ -13,8 +14,9 @@ def tenant_hosts_are_below_a_domain(app_configs: Any = None, **kwargs: Any) -> l
         return []
     return [
         Error(
-            f"TENANT_HOST_SUFFIX is {settings.TENANT_HOST_SUFFIX!r}; it must begin with a dot.",
-            hint="For example .amda.example.org; leave it out to use PUBLIC_URL's host.",
+            _("TENANT_HOST_SUFFIX is %(suffix)s; it must begin with a dot.")
+            % {"suffix": repr(settings.TENANT_HOST_SUFFIX)},
+            hint=_("For example .amda.example.org; leave it out to use PUBLIC_URL's host."),
             id="amda.E001",
         )
     ]
@@ -27,8 +29,8 @@ def mail_is_sent(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            "EMAIL_URL is not set: no mail leaves, not even a forgotten password's link.",
-            hint="For example EMAIL_URL=smtp+tls://user:password@mail.example.org:587.",
+            _("EMAIL_URL is not set: no mail leaves, not even a forgotten password's link."),
+            hint=_("For example EMAIL_URL=smtp+tls://user:password@mail.example.org:587."),
             id="amda.W001",
         )
     ]
@@ -41,8 +43,8 @@ def addresses_are_encrypted(app_configs: Any = None, **kwargs: Any) -> list[Chec
         return []
     return [
         Warning(
-            "PUBLIC_URL is not https: providers refuse such webhooks, and nobody can sign in.",
-            hint="Put a proxy with a certificate before AMDA, and set TRUST_PROXY=true.",
+            _("PUBLIC_URL is not https: providers refuse such webhooks, and nobody can sign in."),
+            hint=_("Put a proxy with a certificate before AMDA, and set TRUST_PROXY=true."),
             id="amda.W002",
         )
     ]
@@ -55,8 +57,8 @@ def hosts_are_named(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage
         return []
     return [
         Warning(
-            "ALLOWED_HOSTS holds *, so that any host name is taken for ours.",
-            hint="Leave it out: PUBLIC_URL's host and the tenants' hosts are allowed anyway.",
+            _("ALLOWED_HOSTS holds *, so that any host name is taken for ours."),
+            hint=_("Leave it out: PUBLIC_URL's host and the tenants' hosts are allowed anyway."),
             id="amda.W003",
         )
     ]
@@ -69,12 +71,12 @@ def nothing_of_development_is_left(app_configs: Any = None, **kwargs: Any) -> li
         return []
     found = []
     if settings.SANDBOX_ENABLED:
-        found.append(Warning("SANDBOX_ENABLED is on outside development.", id="amda.W004"))
+        found.append(Warning(_("SANDBOX_ENABLED is on outside development."), id="amda.W004"))
     if settings.PRIVATE_API_HOSTS:
         found.append(
             Warning(
-                "PRIVATE_API_HOSTS lets vendors' settings reach into your own network.",
-                hint="List only hosts that serve a provider's API.",
+                _("PRIVATE_API_HOSTS lets vendors' settings reach into your own network."),
+                hint=_("List only hosts that serve a provider's API."),
                 id="amda.W005",
             )
         )

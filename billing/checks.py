@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Tags, Warning, register
+from django.utils.translation import gettext as _
 
 
 @register(Tags.compatibility)
@@ -13,8 +14,9 @@ def stripe_can_be_heard(app_configs: Any = None, **kwargs: Any) -> list[CheckMes
         return []
     return [
         Warning(
-            "STRIPE_WEBHOOK_SECRET is not set: what Stripe posts is refused.",
-            hint=f"Make an endpoint at Stripe for {settings.PUBLIC_URL}/api/webhooks/stripe.",
+            _("STRIPE_WEBHOOK_SECRET is not set: what Stripe posts is refused."),
+            hint=_("Make an endpoint at Stripe for %(url)s.")
+            % {"url": f"{settings.PUBLIC_URL}/api/webhooks/stripe"},
             id="billing.W001",
         )
     ]

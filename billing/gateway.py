@@ -180,6 +180,12 @@ def price_facts(price: str) -> PriceFacts:
     )
 
 
+def require_known() -> None:
+    """Ask Stripe something small, to see that it takes our key; raises `Away` or `Refused`."""
+    with _answering() as client:
+        client.v1.prices.list({"limit": 1})
+
+
 def make_customer(*, name: str, email: str, language: str, tenant: int) -> str:
     """A new customer; its id."""
     with _answering() as client:

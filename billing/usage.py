@@ -39,7 +39,7 @@ def meters(tenant: Tenant, now: datetime | None = None) -> list[Meter]:
     allowed = limits.allowance_of(number)
     in_use = {
         Kind.USERS: User.objects.filter(is_active=True).count(),
-        Kind.INSTANCES: ProviderInstance.objects.of(tenant).count(),
+        Kind.INSTANCES: ProviderInstance.objects.serving(tenant).count(),
     }
     return [
         limits.meter(number, Kind.MESSAGES, now=now),

@@ -22,6 +22,8 @@ SNIPPET = 200
 HISTORY_LOCK = 7_260_005
 # How far back, in ids of messages, one looks for messages whose job was lost in a crash.
 LOOK_BACK = 5_000
+# What `meta` says of a message that was imported long after it was said.
+HISTORY = '{"history": true}'
 Kind = Activity.Kind
 Channel = Activity.Channel
 Direction = Activity.Direction
@@ -49,16 +51,31 @@ def keep(message_ids: Iterable[int], *, now: datetime | None = None) -> list[int
         return []
     now = now or timezone.now()
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            # Whoever comes later sees the later status; without it, an older one could win.
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [HISTORY_LOCK, current_number()])
-            cursor.execute(_KEEP, {"messages": ids, "now": now})
-            rows = cursor.fetchall()
-            cursor.execute(_COUNT, {"messages": [pk for pk, _lead, is_new in rows if is_new]})
-        leads = sorted({lead for _pk, lead, _is_new in rows})
+        leads = _write_down(ids, now, "{}")
         queueing.tell_of(ids, now=now)
         touched(leads, now=now)
     return leads
+
+
+def keep_imported(message_ids: Iterable[int], *, now: datetime, is_history: bool) -> None:
+    """Write imported messages into their leads' history without telling anybody: the sweep judges
+    them within a minute. `is_history` says that nobody waits for an answer to them any more.
+    """
+    ids = sorted(set(message_ids))
+    if ids:
+        with transaction.atomic():
+            leads = _write_down(ids, now, HISTORY if is_history else "{}")
+            standing.refresh(leads, now=now)
+
+
+def _write_down(ids: list[int], now: datetime, meta: str) -> list[int]:
+    with connection.cursor() as cursor:
+        # Whoever comes later sees the later status; without it, an older one could win.
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [HISTORY_LOCK, current_number()])
+        cursor.execute(_KEEP, {"messages": ids, "now": now, "meta": meta})
+        rows = cursor.fetchall()
+        cursor.execute(_COUNT, {"messages": [pk for pk, _lead, is_new in rows if is_new]})
+    return sorted({lead for _pk, lead, _is_new in rows})
 
 
 def unkept(limit: int = 1000) -> list[int]:
@@ -143,6 +160,19 @@ def follow_up_changed(follow_up: FollowUp, status: str, *, by, now: datetime) ->
     )
 
 
+def vip_changed(lead: Lead, *, by, now: datetime) -> None:
+    """Write into the lead's history that it became a VIP, or is none any more."""
+    Activity.objects.create(
+        lead=lead,
+        kind=Kind.VIP,
+        channel=Channel.OTHER,
+        meta={"is": lead.is_vip},
+        at=now,
+        created_at=now,
+        by=by,
+    )
+
+
 def touched(lead_ids: Iterable[int], *, now: datetime | None = None) -> None:
     """Something about these leads changed: draw how they stand, and tell after commit."""
     leads, now = sorted(set(lead_ids)), now or timezone.now()
@@ -176,16 +206,19 @@ SELECT message.lead_id, 'message', message.medium, message.direction,
             WHEN message.status = 'sent' THEN 'sent'
             ELSE 'queued' END,
        CASE WHEN message.deleted_at IS NULL THEN left(message.text, 200) ELSE '' END,
-       '{}'::jsonb, message.sent_at, %(now)s, message.by_id, message.id,
-       message.direction = 'out' AND message.status <> 'failed'
+       %(meta)s::jsonb, message.sent_at,
+       CASE WHEN %(meta)s::jsonb ? 'history' THEN message.received_at ELSE %(now)s END,
+       message.by_id, message.id,
+       NOT %(meta)s::jsonb ? 'history' AND message.direction = 'out' AND message.status <> 'failed'
            AND message.origin NOT IN ('automation', 'campaign') AND message.kind <> 'reaction',
-       message.direction = 'in' AND message.kind <> 'reaction'
+       NOT %(meta)s::jsonb ? 'history' AND message.direction = 'in' AND message.kind <> 'reaction'
 FROM messaging_message message
 WHERE message.id = ANY(%(messages)s)
 ORDER BY message.id
 ON CONFLICT (message_id) DO UPDATE SET
     lead_id = excluded.lead_id, status = excluded.status, snippet = excluded.snippet,
-    at = excluded.at, spoke = excluded.spoke, heard = excluded.heard
+    at = excluded.at, spoke = excluded.spoke AND NOT kept.meta ? 'history',
+    heard = excluded.heard AND NOT kept.meta ? 'history'
 RETURNING kept.message_id, kept.lead_id, xmax = 0
 """
 

@@ -8,6 +8,8 @@ ACTS = {
     "crm.retried": _("Told the CRM again what failed"),
     "crm.stages_chosen": _("Stages of the CRM chosen"),
     "crm.unlinked": _("CRM unlinked"),
+    "history.imported": _("History imported"),
+    "leads.imported": _("Leads imported"),
     "messages.removed": _("Old messages removed"),
     "reply.added": _("Canned reply added"),
     "reply.changed": _("Canned reply changed"),

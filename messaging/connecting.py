@@ -47,15 +47,16 @@ def connect_instance(
     values: Mapping[str, str],
     label: str = "",
     may_lack: Collection[str] = (),
+    replaces: ProviderInstance | None = None,
     by: User | None = None,
 ) -> ProviderInstance:
     """A tenant's instance for this address, made or brought up to date.
 
     `values` are the adapter's fields by name; what an existing instance already has may be
     left out, and required fields that `may_lack` names may come later. Raises `OnboardingError`,
-    naming the field, or `LimitReached` where the tenant may not have another one, and changes
-    nothing. Never call it inside `atomic`: some providers are asked first whether the secrets own
-    the number.
+    naming the field, or `LimitReached` where the tenant may not have another one beside those it
+    does not replace, and changes nothing. Never call it inside `atomic`: some providers are asked
+    first whether the secrets own the number.
     """
     adapter = _adapter(provider_slug)
     address = _checked_address(adapter, address, values)
@@ -67,7 +68,9 @@ def connect_instance(
         instance = _instance_at(tenant, adapter, address)
         before = _known(instance)
         if instance.pk is None:
-            mine = ProviderInstance.objects.of(tenant)
+            mine = ProviderInstance.objects.serving(tenant)
+            if replaces is not None:
+                mine = mine.exclude(pk=replaces.pk)
             limits.require_room(tenant.number, limits.Kind.INSTANCES, mine.count)
         _fill(instance, adapter, given, may_lack)
         instance.label = label[:100] or instance.label

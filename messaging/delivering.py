@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone, translation
 
@@ -12,6 +12,8 @@ from amda import crashpoints
 from messaging import (
     activities,
     addressing,
+    claiming,
+    facts,
     links,
     mailing,
     matching,
@@ -82,7 +84,7 @@ def drain(tenant_number: int, instance_id: int) -> None:
         while pause is None and timezone.now() < until:
             pause = _pause_of_the_hour(instance_id, provider.hourly_limit(via), timezone.now())
             pause = pause or _pause_of_the_pace(instance)
-            message = None if pause else claim(instance_id, timezone.now())
+            message = None if pause else claiming.claim(instance_id, timezone.now())
             if message is None:
                 if not pause:
                     pacing.give_back(instance)
@@ -108,37 +110,6 @@ def _pause_of_the_pace(instance: ProviderInstance) -> Paused | None:
     """Takes a send from the bucket that all workers share; the pause where it is empty."""
     turn = pacing.turn(instance, timezone.now())
     return None if turn.again_at is None else Paused(turn.again_at)
-
-
-def claim(instance_id: int, now: datetime) -> Message | None:
-    """Take the next message that is due, or None.
-
-    Never one whose conversation has an earlier one on its way; what a person typed first.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, {"instance": instance_id, "now": now})
-        row = cursor.fetchone()
-    if row is None:
-        return None
-    return Message.objects.select_related("conversation").get(pk=row[0])
-
-
-_CLAIM = """
-UPDATE messaging_message SET status = 'sending', claimed_at = %(now)s, attempts = attempts + 1
-WHERE status = 'queued' AND id = (
-    SELECT m.id FROM messaging_message m
-    WHERE m.instance_id = %(instance)s AND m.status = 'queued'
-      AND (m.not_before IS NULL OR m.not_before <= %(now)s)
-      AND NOT EXISTS (
-        SELECT 1 FROM messaging_message earlier
-        WHERE earlier.status IN ('queued', 'sending')
-          AND earlier.conversation_id = m.conversation_id
-          AND earlier.id < m.id)
-    ORDER BY (m.origin NOT IN ('person', 'api')), m.id
-    LIMIT 1
-    FOR UPDATE SKIP LOCKED)
-RETURNING id
-"""
 
 
 def send(message: Message, provider: Provider, via: Via) -> Paused | None:
@@ -217,8 +188,10 @@ def record_sent(message: Message, sent: Sent) -> None:
     """The provider took it. A status that came meanwhile already says more and stays."""
     # A status may have been quicker than the answer: it waits for these ids.
     matching.link(message, external_id=sent.external_id, provider_number=sent.provider_number)
-    moved = Message.objects.filter(pk=message.pk, status__in=(Status.SENDING, Status.UNKNOWN))
-    moved.update(status=Status.SENT)
+    with transaction.atomic():
+        moved = Message.objects.filter(pk=message.pk, status__in=(Status.SENDING, Status.UNKNOWN))
+        moved.update(status=Status.SENT)
+        _keep(message, Status.SENT)
     _tell(message)
 
 
@@ -233,7 +206,7 @@ def record_failure(message: Message, error: SendError, now: datetime) -> Paused 
         "error_blame": error.blame,
     }
     if error.unknown:
-        mine.update(status=Status.UNKNOWN, **told)
+        _end(message, Status.UNKNOWN, told)
     elif pacing.is_too_fast(message.provider, error):
         return _wait_for_peace(message, error, told, now)
     elif error.retry and message.attempts < ATTEMPTS:
@@ -242,10 +215,23 @@ def record_failure(message: Message, error: SendError, now: datetime) -> Paused 
         _tell(message)
         return Paused(not_before) if error.retry_after is not None else None
     else:
-        mine.update(status=Status.FAILED, **told)
+        _end(message, Status.FAILED, told)
         signals.failed(message.pk)
     _tell(message)
     return None
+
+
+def _end(message: Message, status: Status, told: dict[str, str]) -> None:
+    """An attempt came to this end, unless the message is no longer on its way."""
+    with transaction.atomic():
+        mine = Message.objects.filter(pk=message.pk, status=Status.SENDING)
+        if mine.update(status=status, **told):
+            _keep(message, status)
+
+
+def _keep(message: Message, status: Status) -> None:
+    message.refresh_from_db()
+    facts.keep_outcome(message, status, now=timezone.now())
 
 
 def _wait_for_peace(
@@ -268,10 +254,13 @@ def refuse_all(instance_id: int, refusal: limits.LimitReached) -> None:
     """
     waiting = Message.objects.filter(instance_id=instance_id, status=Status.QUEUED)
     for message in waiting.select_related("conversation"):
-        mine = Message.objects.filter(pk=message.pk, status=Status.QUEUED)
-        taken = mine.update(
-            status=Status.FAILED, error_code=refusal.code[:60], error_blame=Blame.ACCOUNT
-        )
+        with transaction.atomic():
+            mine = Message.objects.filter(pk=message.pk, status=Status.QUEUED)
+            taken = mine.update(
+                status=Status.FAILED, error_code=refusal.code[:60], error_blame=Blame.ACCOUNT
+            )
+            if taken:
+                _keep(message, Status.FAILED)
         if taken:
             signals.failed(message.pk)
             _tell(message)
@@ -294,9 +283,12 @@ def own_up_to_lost_claims(instance_id: int) -> None:
         claimed_at__lt=timezone.now() - timedelta(seconds=CLAIM_SECONDS),
     ).select_related("conversation")
     for message in lost:
-        taken = Message.objects.filter(pk=message.pk, status=Status.SENDING).update(
-            status=Status.UNKNOWN, error_code="outcome_unknown", error_blame=Blame.PROVIDER
-        )
+        with transaction.atomic():
+            taken = Message.objects.filter(pk=message.pk, status=Status.SENDING).update(
+                status=Status.UNKNOWN, error_code="outcome_unknown", error_blame=Blame.PROVIDER
+            )
+            if taken:
+                _keep(message, Status.UNKNOWN)
         if taken:
             _tell(message)
 

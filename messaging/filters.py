@@ -12,14 +12,15 @@ _LONGEST_ID = 18
 
 @dataclass(frozen=True)
 class Filters:
-    """A view, and within it one number, one person's, leads of one stage or with one tag, the
-    unread ones, or what is looked for."""
+    """A view, and within it one number, one person's, leads of one stage or with one tag, VIPs,
+    the unread ones, or what is looked for."""
 
     view: str = "all"
     number: int | None = None
     person: int | None = None
     stage: int | None = None
     tag: int | None = None
+    vip: bool = False
     unread: bool = False
     text: str = ""
 
@@ -33,6 +34,7 @@ class Filters:
             person=_id(asked.get("person")),
             stage=_id(asked.get("stage")),
             tag=_id(asked.get("tag")),
+            vip=asked.get("vip") == "1",
             unread=asked.get("unread") == "1",
             text=asked.get("q", "").strip()[:LONGEST_SEARCH],
         )
@@ -46,6 +48,7 @@ class Filters:
             "person": self.person,
             "stage": self.stage,
             "tag": self.tag,
+            "vip": "1" if self.vip else None,
             "unread": "1" if self.unread else None,
             "q": self.text or None,
         }
@@ -68,13 +71,22 @@ class Filters:
         return replace(self, tag=None).address
 
     @property
+    def address_of_others_too(self) -> str:
+        return replace(self, vip=False).address
+
+    @property
     def address_of_read_too(self) -> str:
         return replace(self, unread=False).address
 
     @property
+    def address_of_view(self) -> str:
+        """The view and what is looked for alone."""
+        return replace(NO_FILTERS, view=self.view, text=self.text).address
+
+    @property
     def narrows(self) -> bool:
         """Whether more than a view is asked for."""
-        return bool(self.number or self.person or self.stage or self.tag or self.unread)
+        return self.address_of_view != self.address
 
 
 NO_FILTERS = Filters()

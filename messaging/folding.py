@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 from django.apps import apps
+from django.db import connection
 
 from messaging import previews, windows
 from messaging.models import Conversation, Lead, Message
@@ -112,6 +113,50 @@ def recount(conversation: Conversation, *, unread: int) -> None:
     shown = previews.of(last) if last else previews.of_nothing()
     Conversation.objects.filter(pk=conversation.pk).update(**known, **shown)
     conversation.refresh_from_db()
+
+
+def draw(conversations: Collection[Conversation]) -> None:
+    """Make conversations true again after older messages came in, without saving them: the last
+    message, when the contact last wrote, the window. What is unread stays so."""
+    last = _last_messages(conversations)
+    shown = Message.objects.in_bulk([pk for pk, _heard_at in last.values() if pk])
+    for conversation in conversations:
+        pk, heard_at = last[conversation.pk]
+        facts = previews.of(shown[pk]) if pk else previews.of_nothing()
+        if heard_at and heard_at != conversation.last_received_at:
+            facts |= windows.opened_by(conversation, heard_at)
+        for name, value in facts.items():
+            setattr(conversation, name, value)
+
+
+def save_rows(conversations: Collection[Conversation]) -> None:
+    """Save what `draw` sets, and whether they are open; many at the price of a few."""
+    with connection.cursor() as cursor:
+        rows = [[*(getattr(each, name) for name in _DRAWN), each.pk] for each in conversations]
+        cursor.executemany(_SAVE, rows)
+
+
+def _last_messages(conversations: Collection[Conversation]) -> dict[int, tuple]:
+    with connection.cursor() as cursor:
+        cursor.execute(_LAST, [[each.pk for each in conversations]])
+        return {conversation: (pk, heard_at) for conversation, pk, heard_at in cursor.fetchall()}
+
+
+_DRAWN = (*previews.of_nothing(), "last_received_at", "window_ends_at", "state", "closed_at")
+_SAVE = f"""
+UPDATE messaging_conversation SET {", ".join(f"{name} = %s" for name in _DRAWN)} WHERE id = %s
+"""  # noqa: S608  only names of its own columns are put together
+_LAST = """
+SELECT wanted.id, last.id, heard.sent_at
+FROM unnest(%s::bigint[]) AS wanted(id)
+LEFT JOIN LATERAL (
+    SELECT message.id FROM messaging_message message WHERE message.conversation_id = wanted.id
+    ORDER BY message.sent_at DESC, message.id DESC LIMIT 1) last ON true
+LEFT JOIN LATERAL (
+    SELECT message.sent_at FROM messaging_message message
+    WHERE message.conversation_id = wanted.id AND message.direction = 'in'
+    ORDER BY message.sent_at DESC LIMIT 1) heard ON true
+"""
 
 
 def lock(leads: Collection[Lead]) -> None:

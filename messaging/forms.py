@@ -234,6 +234,14 @@ class StandInForm(_Form):
         self.fields["stand_in"].choices = choices
 
 
+class RiskForm(_Form):
+    """An owner's word that they know what a number risks."""
+
+    risk_accepted = forms.BooleanField(
+        error_messages={"required": _("Tick the box first: it says that you know the risk.")}
+    )
+
+
 class PaceForm(_Form):
     """How fast a number may send; empty for what its provider lets through."""
 

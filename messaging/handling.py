@@ -1,10 +1,10 @@
-"""What a person does with a lead: gives it an owner, moves it along the pipeline."""
+"""What a person does with a lead: gives it an owner, moves it along, puts it first."""
 
 from datetime import datetime
 
 from django.db import transaction
 
-from messaging import activities
+from messaging import activities, realtime
 from messaging.models import Lead, Stage, StageChange
 
 
@@ -29,4 +29,17 @@ def move(lead: Lead, *, to: Stage, by, now: datetime) -> Lead:
         lead.save(update_fields=["stage", "stage_since", "updated_at"])
         activities.stage_changed(change)
         activities.touched([lead.pk], now=now)
+    return lead
+
+
+def prefer(lead: Lead, *, is_vip: bool, by, now: datetime) -> Lead:
+    """Say that a lead is a VIP, whose messages leave before those of others, or no longer one."""
+    if lead.is_vip == is_vip:
+        return lead
+    with transaction.atomic():
+        lead.is_vip = is_vip
+        lead.save(update_fields=["is_vip", "updated_at"])
+        activities.vip_changed(lead, by=by, now=now)
+        for conversation in lead.conversations.values_list("pk", flat=True):
+            realtime.publish("conversation", conversation=conversation)
     return lead

@@ -22,8 +22,8 @@ from messaging import (
     facts,
     matching,
     media,
-    merging,
     optouts,
+    placing,
     previews,
     realtime,
     signals,
@@ -33,8 +33,7 @@ from messaging import (
     templates,
     windows,
 )
-from messaging.models import Conversation, Lead, Message, MessageEvent
-from messaging.providers import get as provider_of
+from messaging.models import Conversation, Message, MessageEvent
 from messaging.providers.base import InstanceState
 from tenants.models import ProviderInstance, Tenant, WebhookDelivery
 
@@ -53,7 +52,7 @@ class Batch:
         self._named: defaultdict[int, set[str]] = defaultdict(set)
         self._changed: set[tuple[str, int, int]] = set()
         self._received: list[int] = []
-        self._homes: dict[int, list[int]] = {}
+        self._places = placing.Places()
         self._instances: dict[int | None, ProviderInstance | None] = {}
 
     def apply(self, told: Iterable[events.Event], delivery: WebhookDelivery) -> None:
@@ -84,7 +83,7 @@ class Batch:
     def _instance(self, pk: int | None) -> ProviderInstance | None:
         if pk not in self._instances:
             mine = ProviderInstance.objects.of(self.tenant)
-            self._instances[pk] = mine.filter(pk=pk).first()
+            self._instances[pk] = mine.filter(pk=pk).select_related("moved_to").first()
         return self._instances[pk]
 
     def _take(
@@ -117,8 +116,10 @@ class Batch:
                 logger.debug("tenant %s: %s kept as a fact", self.tenant.number, fact.kind)
 
     def _receive(self, event, fact, instance, at, heard_at) -> None:
+        if placing.is_told_by_the_other(instance, at):
+            return
         peer = _peer(event)
-        conversation = self._conversation(event, instance, peer)
+        conversation = self._places.of(event, instance, peer)
         if event.from_us:
             own = matching.shown_by(event, conversation, instance.pk, at)
             if own is not None:
@@ -136,40 +137,6 @@ class Batch:
             self._changed.add(("received", message.conversation_id, message.pk))
         else:
             self._note(message)
-
-    def _conversation(
-        self, event: events.Received, instance: ProviderInstance, peer: str
-    ) -> Conversation:
-        addresses = (
-            [addressing.Address(addressing.Kind.LID, peer)]
-            if event.group
-            else addressing.addresses_of(event.person)
-        )
-        name = "" if event.from_us or event.group else event.person.name
-        lead = self._lead(addresses, name, is_known=bool(event.group))
-        if not event.group:
-            stood_in_for = standing_in.joined(lead, instance, self._homes_of(instance))
-            if stood_in_for is not None:
-                return stood_in_for
-        return _find_or_open(lead, instance, peer, bool(event.group))
-
-    def _homes_of(self, instance: ProviderInstance) -> list[int]:
-        if instance.pk not in self._homes:
-            self._homes[instance.pk] = standing_in.homes_of(instance)
-        return self._homes[instance.pk]
-
-    def _lead(
-        self, addresses: list[addressing.Address], name: str, *, is_known: bool = False
-    ) -> Lead:
-        known = addressing.leads_with(addresses)
-        for other in known[1:]:
-            if not merging.are_kept_apart(known[0], other):
-                merging.merge(known[0], other)
-        lead, _is_new = addressing.lead_for(addresses, name=name, is_known=is_known)
-        if name and not lead.name:
-            lead.name = name[:200]
-            lead.save(update_fields=["name", "updated_at"])
-        return lead
 
     def _adopt_echo(self, message: Message, event: events.Received, fact: MessageEvent) -> None:
         """The provider shows us what we sent: now we know its id and that it left."""
@@ -197,7 +164,7 @@ class Batch:
     def _change_number(self, event: events.NumberChanged, instance: ProviderInstance) -> None:
         """The person keeps lead and conversation; answers go to the new number."""
         new = addressing.addresses_of(event.new)
-        lead = self._lead([*addressing.addresses_of(event.old), *new], event.new.name)
+        lead = self._places.lead([*addressing.addresses_of(event.old), *new], event.new.name)
         old = [address.value for address in addressing.addresses_of(event.old)]
         known = Conversation.objects.filter(lead=lead, instance_id=instance.pk)
         already = known.filter(peer=new[0].value).exists()
@@ -245,32 +212,6 @@ class Batch:
 
 def _ids(event: events.Received | events.StatusChanged) -> dict[str, str]:
     return {"external_id": event.external_id, "provider_number": event.provider_number}
-
-
-def _find_or_open(
-    lead: Lead, instance: ProviderInstance, peer: str, is_group: bool
-) -> Conversation:
-    """The lead's conversation at this instance; a lead without a number yet keeps its one."""
-    mine = Conversation.objects.filter(
-        lead=lead, instance_id=instance.pk, is_group=is_group, folded_into=None
-    )
-    conversation = mine.filter(peer=peer).first() or (mine.first() if not is_group else None)
-    if conversation is None:
-        conversation, _is_new = Conversation.objects.get_or_create(
-            lead=lead,
-            instance_id=instance.pk,
-            peer=peer,
-            defaults={
-                "provider": instance.provider,
-                "medium": provider_of(instance.provider).medium,
-                "is_group": is_group,
-                "assignee": lead.owner,
-            },
-        )
-    elif conversation.peer != peer and peer.startswith("+"):
-        conversation.peer = peer
-        conversation.save(update_fields=["peer"])
-    return conversation
 
 
 def _peer(event: events.Received) -> str:

@@ -11,10 +11,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from qrcode.image.svg import SvgPathFillImage
 
-from messaging import connecting, states
+from messaging import connecting, facts, states
 from messaging.calling import let_go_of_the_connection, open_via
 from messaging.events import Connection
-from messaging.models import MessageEvent
 from messaging.providers import get as provider_of
 from messaging.providers.base import Feature, InstanceState, Medium, SendError, Via
 from messaging.refusing import Refused
@@ -36,7 +35,7 @@ _NEWEST_FACTS = 500
 
 def choose(instance_id: int | None) -> ProviderInstance:
     """The WhatsApp number asked for, else the only one; `Refused` where it is not clear."""
-    mine = ProviderInstance.objects.of(current_number()).select_related("tenant")
+    mine = ProviderInstance.objects.serving(current_number()).select_related("tenant")
     if instance_id is not None:
         found = mine.filter(pk=instance_id).first()
         if found is None or not is_whatsapp(found):
@@ -76,9 +75,10 @@ def look(instance: ProviderInstance) -> ProviderInstance:
     return connecting.probe(instance)
 
 
-def connect(instance: ProviderInstance, *, by: User) -> InstanceState:
+def connect(instance: ProviderInstance, *, by: User | None) -> InstanceState:
     """Start the connection at a person's wish, after a conflict too; `Refused` where the provider
-    cannot. The answer may hold a code to scan."""
+    cannot. The answer may hold a code to scan. `by` is nobody for staff, whose acts the audit of
+    the platform keeps."""
     _require(instance, Feature.CONNECTS)
     found = _call(instance, lambda via: provider_of(instance.provider).connect(via))
     instance.is_held, instance.tries = False, 0
@@ -95,6 +95,12 @@ def disconnect(instance: ProviderInstance, *, by: User) -> InstanceState:
     instance.is_held = True
     _enter(instance, found, "instance.let_go", by)
     return found
+
+
+def shows_code(instance: ProviderInstance) -> bool:
+    """Whether the provider has a code that waits to be scanned."""
+    waits = instance.state == State.PENDING and states.waits_for_person(instance)
+    return waits and can(instance, Feature.QR_LOGIN)
 
 
 def qr(instance: ProviderInstance) -> str:
@@ -118,7 +124,7 @@ def may_stand_in(instance: ProviderInstance) -> list[ProviderInstance]:
 
     Another provider of the same number does so without being chosen.
     """
-    others = ProviderInstance.objects.of(instance.tenant_id).exclude(address=instance.address)
+    others = ProviderInstance.objects.serving(instance.tenant_id).exclude(address=instance.address)
     medium = provider_of(instance.provider).medium
     return [each for each in others.order_by("pk") if provider_of(each.provider).medium == medium]
 
@@ -154,10 +160,11 @@ def can(instance: ProviderInstance, feature: Feature) -> bool:
     return feature in provider_of(instance.provider).supports
 
 
-def _enter(instance: ProviderInstance, found: InstanceState, act: str, by: User) -> None:
+def _enter(instance: ProviderInstance, found: InstanceState, act: str, by: User | None) -> None:
     with transaction.atomic():
         states.enter(instance, found, at=timezone.now())
-        audit.record(act, by=by, subject=instance, tenant=instance.tenant_id)
+        if by is not None:
+            audit.record(act, by=by, subject=instance, tenant=instance.tenant_id)
 
 
 def _require(instance: ProviderInstance, feature: Feature) -> None:
@@ -188,7 +195,7 @@ def _said_something(instance: ProviderInstance, since: datetime) -> bool:
     if not instance.last_event_at or instance.last_event_at < since:
         return False
     after = max(since, instance.state_changed_at or since)
-    newest = MessageEvent.objects.order_by("-id").values_list("instance_id", "kind", "at")
+    newest = facts.by_providers().order_by("-id").values_list("instance_id", "kind", "at")
     return any(
         pk == instance.pk and kind != "instance" and at > after
         for pk, kind, at in newest[:_NEWEST_FACTS]

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 
-from messaging import activities, changing, events, media, previews, realtime
-from messaging.models import Conversation, Message, MessageEvent
+from messaging import activities, changing, events, facts, media, previews, realtime
+from messaging.models import Conversation, Message
 
 Status = Message.Status
 Direction = Message.Direction
@@ -102,7 +102,7 @@ def _taken_from_others(mine: Message, name: str, value: str) -> dict[str, str]:
     other = named.exclude(pk=mine.pk).select_for_update().first()
     if other is None:
         return {}
-    told = MessageEvent.objects.filter(message=other)
+    told = facts.by_providers().filter(message=other)
     told.exclude(external_id="").update(message=None)
     if other.origin != Message.Origin.PHONE:
         Message.objects.filter(pk=other.pk).update(**{name: "", "status": Status.UNKNOWN})

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from django.apps import apps
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Max, Q
 from django.utils.translation import gettext_lazy as _
 
@@ -178,10 +178,7 @@ def are_kept_apart(one: Lead, other: Lead) -> bool:
 def _locked(*leads: Lead) -> list[Lead]:
     """The leads as they are now; neither the inbox nor a send changes anything of them
     meanwhile."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(%s, %s)", [orders.INBOX_LOCK, current_number()]
-        )
+    orders.hold_inbox(current_number())
     ids = [lead.pk for lead in leads]
     rows = Lead.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
     found = {lead.pk: lead for lead in rows}
@@ -206,6 +203,7 @@ def _facts(lead: Lead) -> dict[str, Any]:
         "owner_id": lead.owner_id,
         "note": lead.note,
         "recognised_at": recognised_at,
+        "is_vip": lead.is_vip,
     }
 
 

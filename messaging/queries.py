@@ -110,6 +110,8 @@ def matching(user, filters: Filters, *, closed_too: bool = False) -> QuerySet[Co
         rows = rows.filter(pipeline.standing_at(filters.stage, "lead__"))
     if filters.tag:
         rows = rows.filter(lead__tags=filters.tag)
+    if filters.vip:
+        rows = rows.filter(lead__is_vip=True)
     if filters.unread:
         rows = rows.filter(unread_count__gt=0)
     return rows
@@ -153,7 +155,7 @@ def newest(conversation: Conversation, before: Cursor | None = None, size: int =
 
 def newer(conversation: Conversation, after: Cursor, size: int = PAGE) -> Stretch:
     """What follows a cursor."""
-    rows = _messages(conversation).order_by("sent_at", "id").filter(_beyond("sent_at", after, "gt"))
+    rows = _messages(conversation).order_by("sent_at", "id").filter(beyond("sent_at", after, "gt"))
     found = list(rows[: size + 1])
     end = place_of(found[size - 1]) if len(found) > size else None
     return Stretch(
@@ -204,6 +206,7 @@ def leads(
     only_unknown: bool = False,
     stage: int | None = None,
     tag: int | None = None,
+    only_vip: bool = False,
 ) -> Page:
     """A page of leads, newest first; `after` is the last id seen."""
     rows = Lead.objects.filter(merged_into=None).select_related("owner", "stage")
@@ -212,6 +215,8 @@ def leads(
         rows = rows.filter(pipeline.standing_at(stage))
     if tag is not None:
         rows = rows.filter(tags=tag)
+    if only_vip:
+        rows = rows.filter(is_vip=True)
     if among is not None:
         rows = rows.filter(pk__in=among)
     if only_unknown:
@@ -259,15 +264,15 @@ def _page(
 ) -> tuple[list[Any], Cursor | None]:
     rows = rows.order_by(F(time).desc(), F("id").desc())
     if cursor:
-        rows = rows.filter(_beyond(time, cursor, "lt"))
+        rows = rows.filter(beyond(time, cursor, "lt"))
     found = list(rows[: size + 1])
     last = found[size - 1] if len(found) > size else None
     return found[:size], Cursor(getattr(last, time), last.pk) if last else None
 
 
-def _beyond(time: str, cursor: Cursor, way: str) -> Q:
+def beyond(time: str, cursor: Cursor, way: str) -> Q:
     """On one side of a cursor: "lt" or "gt". The first condition is for the index."""
-    beyond = Q(**{f"{time}__{way}": cursor.at})
+    further = Q(**{f"{time}__{way}": cursor.at})
     return Q(**{f"{time}__{way}e": cursor.at}) & (
-        beyond | Q(**{time: cursor.at, f"id__{way}": cursor.id})
+        further | Q(**{time: cursor.at, f"id__{way}": cursor.id})
     )

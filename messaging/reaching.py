@@ -21,7 +21,7 @@ def instance_for(to: str, lead, instance_id: int | None) -> ProviderInstance:
 def choose_instance(instance_id: int | None, kinds: Collection[str] = ()) -> ProviderInstance:
     """The instance asked for, else the only one that reaches addresses of these kinds; `Refused`
     where it is not clear."""
-    mine = ProviderInstance.objects.of(current_number())
+    mine = ProviderInstance.objects.serving(current_number())
     if instance_id is not None:
         found = mine.filter(pk=instance_id).first()
         if found is None:

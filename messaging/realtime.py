@@ -58,6 +58,13 @@ def publish_now(number: int, kind: str, **ids: Any) -> None:
     _publish_to([group_of(number), shared_group_of(number)], kind, ids)
 
 
+def stale() -> None:
+    """Much changed at once: the tenant's open pages fetch again what they show, silently."""
+    number = context.current_number()
+    for group in (group_of(number), shared_group_of(number)):
+        _send(group, {"type": "resync"})
+
+
 def close_ended_pages(sender, user_id: int, **kwargs: Any) -> None:
     """Have a person's open pages look at once whether they may stay open."""
     _tell_everybody({"type": "sign.ins.ended", "user": user_id})

@@ -6,7 +6,7 @@ less than the shortest retention there is, so that neither holds what is removed
 
 from datetime import datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from messaging import erasing, folding
 from messaging.models import Conversation, Draft, Message, MessageEvent, Note
@@ -40,10 +40,7 @@ def _older(before: datetime, last: int) -> list[int]:
 @transaction.atomic
 def _remove(ids: list[int]) -> int:
     """These messages, and their conversations' rows true again."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(%s, %s)", [orders.INBOX_LOCK, current_number()]
-        )
+    orders.hold_inbox(current_number())
     rows = Message.objects.select_for_update().filter(pk__in=ids).exclude(status__in=_UNDER_WAY)
     messages = list(rows.order_by("pk"))
     touched = {message.conversation_id for message in messages}

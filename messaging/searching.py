@@ -87,7 +87,7 @@ def messages(user, filters: Filters, after: int | None = None, size: int = PAGE)
 
 def conversations(user, filters: Filters) -> list[Conversation]:
     """The latest conversations with somebody of this name, number or address."""
-    known = _leads(filters.text)
+    known = leads_meant(filters.text)
     if known is None:
         return []
     rows = _searched(user, filters).filter(lead__in=known, last_message_at__isnull=False)
@@ -103,12 +103,25 @@ def leads(
     only_unknown: bool = False,
     stage: int | None = None,
     tag: int | None = None,
+    only_vip: bool = False,
 ) -> queries.Page:
     """A page of leads by name, note, number or address, newest first; all where none is given."""
-    known = _leads(text) if text.strip() else None
+    known = leads_meant(text) if text.strip() else None
     if known is None and text.strip():
         return queries.Page([], None)
-    return queries.leads(after, size, among=known, only_unknown=only_unknown, stage=stage, tag=tag)
+    narrowed = {"only_unknown": only_unknown, "stage": stage, "tag": tag, "only_vip": only_vip}
+    return queries.leads(after, size, among=known, **narrowed)
+
+
+def leads_meant(text: str) -> QuerySet | None:
+    """The ids of leads that are meant; None where nothing is asked for."""
+    wanted, joined, address = asked(text), asked(_joined(text)), _address(text)
+    if wanted is not None and joined is not None:
+        wanted = wanted | joined
+    by_words = Lead.objects.filter(words=wanted).values("pk") if wanted is not None else None
+    if address is None or by_words is None:
+        return by_words
+    return LeadIdentity.objects.filter(address).values("lead").union(by_words)
 
 
 def pieces(text: str, looked_for: str) -> list[Piece]:
@@ -134,17 +147,6 @@ def _among_latest(rows: QuerySet[Message], after: int | None, size: int) -> list
 def _by_index(rows: QuerySet[Message], size: int) -> list[Message]:
     # A sum is no column: so ordered, the rows cannot be read along the primary key.
     return list(rows.order_by((F("pk") + 0).desc())[:size])
-
-
-def _leads(text: str) -> QuerySet | None:
-    """The ids of leads that are meant; None where nothing is asked for."""
-    wanted, joined, address = asked(text), asked(_joined(text)), _address(text)
-    if wanted is not None and joined is not None:
-        wanted = wanted | joined
-    by_words = Lead.objects.filter(words=wanted).values("pk") if wanted is not None else None
-    if address is None or by_words is None:
-        return by_words
-    return LeadIdentity.objects.filter(address).values("lead").union(by_words)
 
 
 def _searched(user, filters: Filters) -> QuerySet[Conversation]:

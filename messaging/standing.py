@@ -72,7 +72,16 @@ UPDATE messaging_standing standing SET
         AND NOT EXISTS (
             SELECT 1 FROM messaging_conversation conversation
             WHERE conversation.lead_id = lead.id AND conversation.is_group)
-        AND NOT consent.opted_out,
+        AND NOT consent.opted_out
+        -- One that was imported sleeps until something happens with it here.
+        AND (lead.imported_at IS NULL
+             OR coalesce(lead.owner_since > lead.imported_at, false)
+             OR EXISTS (
+            SELECT 1 FROM messaging_activity activity
+            WHERE activity.lead_id = lead.id AND NOT activity.meta ? 'history')),
+    has_history = EXISTS (
+        SELECT 1 FROM messaging_activity activity
+        WHERE activity.lead_id = lead.id AND activity.meta ? 'history'),
     stage_id = lead.stage_id,
     owner_id = lead.owner_id,
     created_at = lead.created_at,
@@ -118,6 +127,7 @@ LEFT JOIN LATERAL (
     FROM messaging_activity activity
     WHERE activity.lead_id = lead.id AND activity.direction = 'out'
       AND activity.kind IN ('message', 'contact') AND activity.channel <> 'call'
+      AND NOT activity.meta ? 'history'
     ORDER BY activity.at DESC, activity.id DESC LIMIT 1) last_sent ON true
 LEFT JOIN LATERAL (
     SELECT min(follow_up.due_at) FILTER (WHERE follow_up.closed_at IS NULL) AS overdue_since,

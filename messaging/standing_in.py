@@ -39,7 +39,7 @@ def candidates(instance: ProviderInstance, now: datetime) -> list[ProviderInstan
     if not is_away(instance):
         return []
     medium = provider_of(instance.provider).medium
-    mine = ProviderInstance.objects.of(instance.tenant_id).filter(state=State.CONNECTED)
+    mine = ProviderInstance.objects.serving(instance.tenant_id).filter(state=State.CONNECTED)
     same = mine.filter(address=instance.address).exclude(pk=instance.pk).order_by("pk")
     found = list(same)
     if (instance.state_changed_at or now) <= now - PATIENCE:

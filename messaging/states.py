@@ -114,6 +114,12 @@ def is_left_alone(instance: ProviderInstance) -> bool:
     )
 
 
+def waits_for_person(instance: ProviderInstance) -> bool:
+    """Whether nothing is done for it until a person acts, be it for wrong keys."""
+    is_away = instance.state != State.CONNECTED
+    return is_left_alone(instance) or (is_away and instance.look_again_at is None)
+
+
 def _next_look(instance: ProviderInstance) -> datetime | None:
     if is_left_alone(instance):
         return None

@@ -14,6 +14,7 @@ from messaging import (
     inbox,
     looking_after,
     media,
+    moving,
     reconciling,
     retention,
     templates,
@@ -169,6 +170,7 @@ def apply_retention(timestamp: int) -> None:
 def forget_old(timestamp: int) -> None:
     """Remove deliveries, and answers to repeated writes, that need not be kept longer."""
     inbox.forget_old(timezone.now())
+    moving.forget_keys(timezone.now())
     orders.forget_failed(KEEP_FAILED_JOBS_DAYS)
     before = timezone.now() - REMEMBER_WRITES
     for tenant in list(Tenant.objects.order_by("number")):

@@ -106,7 +106,7 @@ def synchronise(instance: ProviderInstance) -> None:
 def synchronise_all() -> None:
     """Order the reading of every account's templates, once per account and tenant."""
     seen = set()
-    for instance in ProviderInstance.objects.across_tenants().order_by("pk"):
+    for instance in ProviderInstance.objects.across_tenants().filter(moved_to=None).order_by("pk"):
         account = account_of(instance)
         key = (instance.tenant_id, instance.provider, account)
         if account and key not in seen and _has_templates(instance):

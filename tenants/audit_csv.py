@@ -1,6 +1,5 @@
 """Audit entries as a file that spreadsheets open."""
 
-import csv
 import json
 from collections.abc import Iterable
 
@@ -8,39 +7,27 @@ from django.http import HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from tenants import audit
+from tenants import audit, spreadsheets
 from tenants.accounts.models import AuditEntry
 
 MOST_ROWS = 50_000
-# What a spreadsheet would take for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def answer(entries: Iterable[AuditEntry], name: str) -> HttpResponse:
     """The entries as an answer to be saved as a file; callers give at most MOST_ROWS."""
-    response = HttpResponse(content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
-    response["Cache-Control"] = "no-store, private"
-    # Without it spreadsheets take the file for another encoding.
-    response.write("\ufeff")
-    writer = csv.writer(response)
-    writer.writerow(
-        [
-            _("When"),
-            _("What"),
-            _("Who"),
-            _("Role"),
-            _("On what"),
-            _("Before"),
-            _("After"),
-            _("Reason"),
-            _("Through"),
-            _("From"),
-        ]
-    )
-    for entry in entries:
-        writer.writerow([_plain(cell) for cell in _cells(entry)])
-    return response
+    headings = [
+        _("When"),
+        _("What"),
+        _("Who"),
+        _("Role"),
+        _("On what"),
+        _("Before"),
+        _("After"),
+        _("Reason"),
+        _("Through"),
+        _("From"),
+    ]
+    return spreadsheets.answer(name, headings, (_cells(entry) for entry in entries))
 
 
 def _cells(entry: AuditEntry) -> list[str]:
@@ -60,7 +47,3 @@ def _cells(entry: AuditEntry) -> list[str]:
 
 def _facts(facts: dict) -> str:
     return json.dumps(facts, ensure_ascii=False) if facts else ""
-
-
-def _plain(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell

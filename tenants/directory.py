@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -24,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class KnownInstance:
-    """An instance with every secret set that is valid now."""
+    """An instance with its secrets, and those that others replaced a moment ago."""
 
     instance_id: int
     tenant_number: int
@@ -32,7 +33,16 @@ class KnownInstance:
     reference: str
     address: str
     settings: Mapping[str, Any]
-    secret_sets: tuple[Mapping[str, str], ...] = field(repr=False)
+    secrets: Mapping[str, str] = field(repr=False)
+    replaced_secrets: Mapping[str, str] = field(repr=False)
+    replaced_until: datetime | None
+
+    @property
+    def secret_sets(self) -> tuple[Mapping[str, str], ...]:
+        """Every secret set that is valid now; what is remembered here outlives the hour."""
+        if self.replaced_until and self.replaced_until > timezone.now():
+            return (self.secrets, self.replaced_secrets)
+        return (self.secrets,)
 
 
 class _Memory:
@@ -199,7 +209,9 @@ def _load_vendor(provider: str, slug: str) -> tuple[KnownInstance, ...]:
 
 
 def _instances():
-    return ProviderInstance.objects.across_tenants().order_by("pk")
+    # One that was moved and lost its keys since is nobody's: nothing is accepted without them.
+    rows = ProviderInstance.objects.across_tenants().order_by("pk")
+    return rows.exclude(moved_to__isnull=False, sealed_secrets=b"")
 
 
 def _known(instances) -> tuple[KnownInstance, ...]:
@@ -207,10 +219,6 @@ def _known(instances) -> tuple[KnownInstance, ...]:
 
 
 def _describe(instance: ProviderInstance) -> KnownInstance:
-    valid = [instance.secrets]
-    until = instance.previous_secrets_until
-    if until and until > timezone.now():
-        valid.append(instance.previous_secrets)
     return KnownInstance(
         instance_id=instance.pk,
         tenant_number=instance.tenant_id,
@@ -218,5 +226,7 @@ def _describe(instance: ProviderInstance) -> KnownInstance:
         reference=instance.reference,
         address=instance.address,
         settings=instance.settings,
-        secret_sets=tuple(valid),
+        secrets=instance.secrets,
+        replaced_secrets=instance.previous_secrets,
+        replaced_until=instance.previous_secrets_until,
     )

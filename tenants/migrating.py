@@ -101,12 +101,17 @@ def schemas_of_tenants() -> list[str]:
 
 
 def is_backed_up(stamp: Path, now: datetime) -> bool:
-    """Whether a backup was made lately: the script that makes one touches this file."""
+    """Whether a backup was made lately."""
+    made = backed_up_at(stamp, now)
+    return made is not None and now - made < BACKUP_VALID
+
+
+def backed_up_at(stamp: Path, now: datetime) -> datetime | None:
+    """When the last backup was made: the script that makes one touches this file."""
     try:
-        made = datetime.fromtimestamp(stamp.stat().st_mtime, now.tzinfo)
+        return datetime.fromtimestamp(stamp.stat().st_mtime, now.tzinfo)
     except FileNotFoundError:
-        return False
-    return now - made < BACKUP_VALID
+        return None
 
 
 def _back_to_public() -> None:

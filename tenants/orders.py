@@ -28,6 +28,12 @@ def ring(tenant_number: int) -> None:
     order_once("drain_inbox", "inbox", key=inbox_key(tenant_number), tenant=tenant_number)
 
 
+def hold_inbox(tenant_number: int) -> None:
+    """Nobody else takes anything into a tenant's inbox until the open transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [INBOX_LOCK, tenant_number])
+
+
 def inbox_key(tenant_number: int) -> str:
     """The queueing lock under which at most one order to read an inbox waits."""
     return f"inbox:{tenant_number}"

@@ -47,16 +47,20 @@ class Incomplete(Exception):
 
 def require_whole() -> None:
     """Raise `Incomplete` when a tenant's query could end up in `public`. One statement."""
-    lacking = {
-        schema: sorted(_tenant_tables() - present) for schema, present in _tables_by_schema()
-    }
-    lacking = {schema: missing for schema, missing in lacking.items() if missing}
-    if lacking:
-        told = "; ".join(f"{schema}: {', '.join(missing)}" for schema, missing in lacking.items())
+    found = lacking()
+    if found:
+        told = "; ".join(f"{schema}: {', '.join(missing)}" for schema, missing in found.items())
         raise Incomplete(
-            f"{len(lacking)} schemas lack tables, which would be looked for in public:"
+            f"{len(found)} schemas lack tables, which would be looked for in public:"
             f" run migrate_schemas. {told}"
         )
+
+
+def lacking() -> dict[str, list[str]]:
+    """The schemas of tenants that lack tables, and which. One statement."""
+    wanted = _tenant_tables()
+    missing = {schema: sorted(wanted - present) for schema, present in _tables_by_schema()}
+    return {schema: tables for schema, tables in missing.items() if tables}
 
 
 def _tables_by_schema() -> list[tuple[str, set[str]]]:

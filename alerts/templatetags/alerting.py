@@ -54,6 +54,8 @@ def activity_words(activity: Activity) -> str:
             return _("Stage: %(name)s") % {"name": after or "–"}
         case Activity.Kind.FOLLOW_UP:
             return str(STEPS.get(activity.meta.get("is", ""), _("Follow-up")))
+        case Activity.Kind.VIP:
+            return _("Became a VIP") if activity.meta.get("is") else _("No VIP any more")
     said = CONTACTS.get((activity.channel, activity.status))
     if said:
         return str(said)

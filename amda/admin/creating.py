@@ -1,6 +1,6 @@
 """Making a vendor in one form: the tenant, its owner, its first number."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from django import forms
@@ -15,7 +15,7 @@ from unfold.widgets import (
 )
 
 from amda.admin import acting
-from messaging import connecting, providers, setting_webhooks
+from messaging import connecting, providers, risks, setting_webhooks
 from messaging.providers.base import Feature, Field, Medium, Provider, SendError
 from tenants import onboarding
 from tenants.accounts.models import User
@@ -26,6 +26,8 @@ from tenants.onboarding import OnboardingError
 
 class ConnectForm(forms.Form):
     """A provider and the fields that it needs; what belongs to other providers is not read."""
+
+    NO_PROVIDER = _("Choose a provider")
 
     provider = forms.ChoiceField(label=_("Provider"), widget=UnfoldAdminSelectWidget())
     label = forms.CharField(
@@ -38,7 +40,8 @@ class ConnectForm(forms.Form):
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.adapters = list(providers.every())
-        self.fields["provider"].choices = [(each.slug, each.label) for each in self.adapters]
+        known = [(each.slug, each.label) for each in self.adapters]
+        self.fields["provider"].choices = [("", self.NO_PROVIDER), *known]
         for adapter in self.adapters:
             self.fields[f"{adapter.slug}-address"] = _address_of(adapter)
             for each in adapter.fields:
@@ -49,8 +52,9 @@ class ConnectForm(forms.Form):
         """The provider that is picked at the moment, "" for none."""
         return self["provider"].value() or ""
 
-    def parts(self) -> list[tuple[str, list]]:
-        """Each provider's own fields, to be shown when it is picked and once all is judged."""
+    def parts(self) -> list[tuple[str, list, str]]:
+        """Each provider's own fields and what a number risks there, to be shown when it is picked
+        and once all is judged."""
         for adapter in self.adapters:
             for each in adapter.fields:
                 self.fields[f"{adapter.slug}-{each.name}"].required = each.required
@@ -58,6 +62,7 @@ class ConnectForm(forms.Form):
             (
                 adapter.slug,
                 [self[name] for name in self.fields if name.startswith(f"{adapter.slug}-")],
+                risks.words(adapter),
             )
             for adapter in self.adapters
         ]
@@ -123,20 +128,25 @@ class NewVendorForm(ConnectForm):
         widget=UnfoldAdminSelectWidget(),
     )
 
+    NO_PROVIDER = _("None yet")
     VENDOR = ("slug", "name", "country", "time_zone", "language")
     OWNER = ("owner_email", "owner_password")
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        provider = self.fields["provider"]
-        provider.required = False
-        provider.choices = [("", _("None yet")), *provider.choices]
+        self.fields["provider"].required = False
 
     def vendor_fields(self) -> list:
         return [self[name] for name in self.VENDOR]
 
     def owner_fields(self) -> list:
         return [self[name] for name in self.OWNER]
+
+
+def asked_for(query: Mapping[str, str]) -> dict[str, str]:
+    """What a link into the form names: a provider, and an address of its."""
+    slug = query.get("provider", "")
+    return {"provider": slug, f"{slug}-address": query.get("address", "")}
 
 
 @dataclass

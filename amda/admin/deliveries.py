@@ -16,7 +16,7 @@ from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from messaging import inbox
+from messaging import inbox, providers
 from tenants import audit, secrets
 from tenants.models import WebhookDelivery
 
@@ -48,16 +48,16 @@ class ReasonForm(forms.Form):
 class WebhookDeliveryAdmin(ModelAdmin):
     """Deliveries as staff may see them: when, whose, how far; what was said only when opened."""
 
-    list_display = ("id", "vendor", "provider", "route", "live_state", "why", "received_at")
+    list_display = ("id", "vendor", "at_provider", "route", "live_state", "why", "received_at")
     list_filter = ("state", "provider", "received_at", "tenant")
     list_select_related = ("tenant",)
     search_fields = ("=id", "tenant__slug")
     ordering = ("-id",)
     fields = (
-        "id", "vendor", "instance", "provider", "route", "content_type", "size", "received_at",
-        "state", "attempts", "not_before", "error", "why", "processed_at", "erased_at",
+        "id", "vendor", "instance", "at_provider", "route", "content_type", "size", "received_at",
+        "state", "attempts", "next_try", "error", "why", "processed_at", "erased_at",
     )  # fmt: skip
-    readonly_fields = ("vendor", "why")
+    readonly_fields = ("at_provider", "next_try", "vendor", "why")
     actions = ("replay",)
     change_form_outer_before_template = "admin/deliveries/acts.html"
     # Counting the table would take longer than showing a page of it.
@@ -71,6 +71,15 @@ class WebhookDeliveryAdmin(ModelAdmin):
     @display(description=_("vendor"), ordering="tenant__name")
     def vendor(self, delivery):
         return delivery.tenant
+
+    @display(description=_("provider"), ordering="provider")
+    def at_provider(self, delivery):
+        known = delivery.provider in providers.REGISTRY
+        return providers.get(delivery.provider).label if known else delivery.provider
+
+    @display(description=_("next try"))
+    def next_try(self, delivery):
+        return delivery.not_before if delivery.state == State.WAITING else None
 
     @display(description=_("why"))
     def why(self, delivery):

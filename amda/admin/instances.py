@@ -3,17 +3,21 @@
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.shortcuts import redirect
+from django.http import Http404
+from django.shortcuts import redirect, render
 from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from amda.admin import creating
-from messaging import checking, connecting
+from messaging import checking, connecting, linking, risks, states
 from messaging.providers import get as provider_of
 from messaging.providers.base import Feature
+from messaging.refusing import Refused
 from tenants import audit, context, directory
 from tenants.models import ProviderInstance
 
@@ -25,42 +29,61 @@ LABELS = {
     State.CONFLICT: "danger",
     State.BLOCKED: "danger",
 }
+# How long one step of a check may keep a page waiting.
+CHECK_SECONDS = 10
 
 
 @admin.register(ProviderInstance)
 class ProviderInstanceAdmin(ModelAdmin):
-    """Connections: to look at, to check, to have post here, to give a failover."""
+    """Connections: to look at, to link, to check, to have post here, to give a failover."""
 
     change_form_outer_before_template = "admin/instances/acts.html"
 
-    list_display = ("address", "provider", "tenant", "live_state", "last_event_at")
+    list_display = ("address", "at_provider", "vendor", "live_state", "last_event_at")
     list_filter = ("provider", "state", "last_event_at")
     list_select_related = ("tenant",)
     search_fields = ("address", "reference", "tenant__slug", "tenant__name")
     ordering = ("-pk",)
     fields = (
-        "tenant",
-        "provider",
+        "vendor",
+        "at_provider",
         "label",
         "address",
         "reference",
-        "state",
-        "state_reason",
-        "state_changed_at",
         "last_event_at",
-        "failover",
+        "stands_in",
+        "moved_to",
+        "moved_at",
         "created_at",
     )
+    readonly_fields = ("vendor", "at_provider", "stands_in")
 
     @display(description=_("state"), ordering="state", label=LABELS)
     def live_state(self, instance):
         return instance.state, instance.get_state_display()
 
+    @display(description=_("vendor"), ordering="tenant__name")
+    def vendor(self, instance):
+        return instance.tenant
+
+    @display(description=_("provider"), ordering="provider")
+    def at_provider(self, instance):
+        return provider_of(instance.provider).label
+
+    @display(description=_("failover"))
+    def stands_in(self, instance):
+        if instance.failover is None:
+            return "–"
+        page = reverse("admin:tenants_providerinstance_change", args=[instance.failover_id])
+        return format_html('<a class="staff-link" href="{}">{}</a>', page, instance.failover)
+
     def get_urls(self):
         pages = {
             "check": self.check_now,
-            "webhook": self.set_webhook,
             "failover": self.set_failover,
+            "link": self.link,
+            "live": self.live,
+            "webhook": self.set_webhook,
         }
         return [
             *(
@@ -75,14 +98,48 @@ class ProviderInstanceAdmin(ModelAdmin):
         facts = _facts_of(instance) if instance else {}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **facts})
 
-    def check_now(self, request, object_id):
-        """Ask the provider, look at what came, and say in words what is wrong."""
+    def live(self, request, object_id):
+        """How it is now, with the code to scan where there is one; asked for again and again."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        instance = self.get_object(request, object_id)
+        if instance is None:
+            raise Http404("no such instance")
+        return render(request, "admin/instances/live.html", _live(instance))
+
+    def link(self, request, object_id):
+        """Start the connection, so that a phone can be linked."""
         instance = self._asked_for(request, object_id)
         if instance is not None:
+            try:
+                with context.entered(instance.tenant):
+                    linking.connect(instance, by=None)
+            except Refused as refusal:
+                messages.error(request, str(refusal.message))
+            else:
+                audit.record(
+                    "instance.linked", by=request.user, subject=instance, tenant=instance.tenant_id
+                )
+        return self._back(object_id)
+
+    def check_now(self, request, object_id):
+        """Ask the provider, look at what came, and say in words what is wrong.
+
+        With an address a real message leaves, which the vendor's owner reads in the audit.
+        """
+        instance = self._asked_for(request, object_id)
+        if instance is not None:
+            to = request.POST.get("to", "").strip()[:254]
+            if to:
+                audit.record(
+                    "instance.tested", by=request.user, subject=instance, tenant=instance.tenant_id
+                )
             connecting.probe(instance)
             with context.entered(instance.tenant):
-                for finding in checking.check(instance):
-                    _tell(request, finding)
+                findings = list(
+                    checking.check(instance, to=to, patience=CHECK_SECONDS if to else 0)
+                )
+            _tell_verdict(request, instance, findings)
         return self._back(object_id)
 
     def set_webhook(self, request, object_id):
@@ -98,7 +155,7 @@ class ProviderInstanceAdmin(ModelAdmin):
         instance = self._asked_for(request, object_id)
         if instance is not None:
             wanted = request.POST.get("failover", "")
-            others = _others(instance)
+            others = linking.may_stand_in(instance)
             chosen = next((each for each in others if str(each.pk) == wanted), None)
             if wanted and chosen is None:
                 messages.error(request, gettext("This is no other number of the vendor."))
@@ -136,19 +193,40 @@ class ProviderInstanceAdmin(ModelAdmin):
 def _facts_of(instance: ProviderInstance) -> dict:
     """What an instance's page says above its fields."""
     adapter = provider_of(instance.provider)
+    is_connected = instance.state == State.CONNECTED
+    until = instance.previous_secrets_until
     return {
+        **_state_of(instance),
+        "links": Feature.CONNECTS in adapter.supports and not is_connected,
         "webhooks": list(connecting.webhook_urls(instance).values()),
         "sets_webhook": Feature.SETS_WEBHOOK in adapter.supports,
-        "others": _others(instance),
-        "old_until": instance.previous_secrets_until,
+        "others": linking.may_stand_in(instance),
+        "old_until": until if until and until > timezone.now() else None,
+        "risk": risks.to_confirm(instance),
+        "is_risk_confirmed": not adapter.is_official,
     }
 
 
-def _others(instance: ProviderInstance) -> list[ProviderInstance]:
-    """The vendor's other instances of the same medium: those that can stand in."""
-    medium = provider_of(instance.provider).medium
-    mine = ProviderInstance.objects.of(instance.tenant_id).exclude(pk=instance.pk)
-    return [each for each in mine.order_by("pk") if provider_of(each.provider).medium == medium]
+def _state_of(instance: ProviderInstance) -> dict:
+    """How the instance is, and what is to be done where it is not connected."""
+    return {
+        "instance": instance,
+        "state_label": LABELS[State(instance.state)],
+        "is_left_alone": states.waits_for_person(instance),
+        "is_looked_at": instance.state != State.CONNECTED,
+    }
+
+
+def _live(instance: ProviderInstance) -> dict:
+    """The same, asked for while the page is open, with the code to scan."""
+    picture, refused = "", ""
+    if linking.shows_code(instance):
+        try:
+            with context.entered(instance.tenant):
+                picture = linking.picture(linking.qr(instance))
+        except Refused as refusal:
+            refused = refusal.message
+    return {**_state_of(instance), "picture": picture, "refused": refused}
 
 
 def _give_failover(instance: ProviderInstance, chosen: ProviderInstance | None, by) -> None:
@@ -165,16 +243,32 @@ def _give_failover(instance: ProviderInstance, chosen: ProviderInstance | None, 
             after={"failover": str(chosen or "")},
         )
         directory.changed()
+        instance.failover = chosen
+        states.order_drains(instance)
     directory.forget()
+
+
+def _tell_verdict(request, instance: ProviderInstance, findings: list[checking.Finding]) -> None:
+    works = not any(finding.passed is False for finding in findings)
+    facts = {"number": instance.address}
+    if works:
+        messages.success(request, gettext("%(number)s works, as far as was looked.") % facts)
+    else:
+        messages.error(request, gettext("%(number)s does not work yet: see below.") % facts)
+    for finding in findings:
+        _tell(request, finding)
 
 
 def _tell(request, finding: checking.Finding) -> None:
     names = {
         "reachable": gettext("The provider answers"),
+        "send": gettext("It takes a message"),
         "webhook": gettext("It posts here"),
         "kept": gettext("What it posted is taken in"),
     }
-    parts = (names.get(finding.step, finding.step), finding.said, finding.advice)
-    text = ". ".join(each for each in parts if each)
+    verdict = {True: gettext("yes"), False: gettext("no"), None: gettext("not asked")}
+    first = f"{names.get(finding.step, finding.step)}: {verdict[finding.passed]}"
+    said = f" ({finding.said})" if finding.said else ""
+    text = ". ".join(each for each in (first + said, finding.advice) if each)
     tell = {True: messages.success, False: messages.error, None: messages.info}[finding.passed]
     tell(request, text)

@@ -16,7 +16,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.views import ChangeList
 
-from amda.admin import acting, creating, drawing
+from amda.admin import acting, creating, drawing, told
 from amda.admin.instances import LABELS
 from billing import entitling
 from billing.models import Plan, Subscription
@@ -151,8 +151,17 @@ class VendorAdmin(ModelAdmin):
         def connect(*args, **kwargs):
             return self.admin_site.admin_view(self._connect)(*args, **kwargs)
 
-        connect.model_admin = self
+        def facts(*args, **kwargs):
+            return self.admin_site.admin_view(self._facts)(*args, **kwargs)
+
+        def facts_csv(*args, **kwargs):
+            return self.admin_site.admin_view(self._facts_csv)(*args, **kwargs)
+
+        for each in (connect, facts, facts_csv):
+            each.model_admin = self
         return [
+            path("<path:object_id>/events/", facts, name="vendor_told"),
+            path("<path:object_id>/events.csv", facts_csv, name="vendor_told_csv"),
             path("<path:object_id>/connect/", connect, name="vendor_connect"),
             *(
                 path(f"<path:object_id>/{name}/", page(act), name=f"vendor_{name}")
@@ -167,7 +176,8 @@ class VendorAdmin(ModelAdmin):
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         if not self.has_change_permission(request, tenant):
             raise PermissionDenied
-        form = creating.ConnectForm(request.POST if request.method == "POST" else None)
+        given = request.POST if request.method == "POST" else None
+        form = creating.ConnectForm(given, initial=creating.asked_for(request.GET))
         if request.method == "POST" and form.is_valid():
             try:
                 instance = creating.connected(form, tenant, request.user)
@@ -178,10 +188,29 @@ class VendorAdmin(ModelAdmin):
             else:
                 for is_well, sentence in creating.told_of(instance, request.user):
                     (messages.success if is_well else messages.warning)(request, sentence)
-                return redirect(reverse("admin:tenants_tenant_change", args=[tenant.pk]))
+                return redirect(_page_of(instance))
         facts = self._page_facts(request, gettext("Connect a number or an address"))
         facts.update(form=form, parts=form.parts(), chosen=form.chosen, original=tenant)
         return TemplateResponse(request, "admin/vendors/connect.html", facts)
+
+    def _facts(self, request, object_id):
+        """What became of the vendor's messages, without their content."""
+        tenant = self._seen(request, object_id)
+        if tenant is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        return told.show(request, tenant, self._page_facts(request, told.title()))
+
+    def _facts_csv(self, request, object_id):
+        tenant = self._seen(request, object_id)
+        if tenant is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        return told.export(request, tenant)
+
+    def _seen(self, request, object_id) -> Tenant | None:
+        tenant = self.get_object(request, object_id)
+        if tenant is not None and not self.has_view_permission(request, tenant):
+            raise PermissionDenied
+        return tenant
 
     def _act(self, request, object_id, act):
         tenant = self.get_object(request, object_id)
@@ -204,6 +233,10 @@ class VendorAdmin(ModelAdmin):
 
     def _page_facts(self, request, title) -> dict:
         return {**self.admin_site.each_context(request), "title": title, "opts": self.opts}
+
+
+def _page_of(instance: ProviderInstance) -> str:
+    return reverse("admin:tenants_providerinstance_change", args=[instance.pk])
 
 
 @dataclass(frozen=True)

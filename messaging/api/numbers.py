@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.response import Response
 
-from messaging import linking, pacing
+from messaging import linking, pacing, risks
 from messaging.providers import get as provider_of
 from messaging.providers.base import InstanceState, Medium
 from messaging.refusing import Refused
@@ -24,6 +24,7 @@ from tenants.permissions import Action
 
 STATUS_OF = {
     "instance_unknown": status.HTTP_404_NOT_FOUND,
+    "owner_only": status.HTTP_403_FORBIDDEN,
 }
 
 
@@ -39,6 +40,14 @@ class NumberNamed(serializers.Serializer):
     instance = Id(required=False)
 
 
+class ConnectWanted(NumberNamed):
+    """Which number, and an owner's word on its risk."""
+
+    risk_accepted = serializers.BooleanField(
+        required=False, help_text="An owner's word that they know the `risk`; kept in the audit."
+    )
+
+
 class ConnectionOut(serializers.ModelSerializer):
     """How a number is connected."""
 
@@ -48,6 +57,9 @@ class ConnectionOut(serializers.ModelSerializer):
     reason = serializers.CharField(source="state_reason")
     phoneNumber = serializers.CharField(source="address")
     since = serializers.DateTimeField(source="state_changed_at", allow_null=True)
+    risk = serializers.SerializerMethodField(
+        help_text="What an owner has still to confirm of this number; empty for nothing."
+    )
 
     class Meta:
         model = ProviderInstance
@@ -62,11 +74,15 @@ class ConnectionOut(serializers.ModelSerializer):
             "known_at",
             "look_again_at",
             "last_event_at",
+            "risk",
         )
         read_only_fields = fields
 
     def get_connected(self, instance: ProviderInstance) -> bool:
         return instance.state == ProviderInstance.State.CONNECTED
+
+    def get_risk(self, instance: ProviderInstance) -> str:
+        return risks.to_confirm(instance)
 
 
 class CodeOut(serializers.Serializer):
@@ -126,7 +142,7 @@ class RateLimitsView(ApiView):
     )
     def get(self, request):
         now = timezone.now()
-        told = [_of_number(each, now) for each in ProviderInstance.objects.of(request.tenant)]
+        told = [_of_number(each, now) for each in ProviderInstance.objects.serving(request.tenant)]
         by_medium = {f"{medium}_send": _summed(told, medium) for medium in Medium}
         nothing = {"remaining": None, "limit": None, "reset_at": None}
         return Response({**by_medium, "whatsapp_download": nothing, "instances": told})
@@ -198,13 +214,17 @@ class WhatsAppConnectView(ApiView):
 
     @extend_schema(
         operation_id="whatsapp_connect",
-        request=NumberNamed,
-        responses={200: ConnectedOut, **refusals(400, 404, 409)},
+        description="At a provider that WhatsApp does not authorise, `risk` says what the number "
+        "risks until an owner sent `risk_accepted` or confirmed it on the page of the numbers.",
+        request=ConnectWanted,
+        responses={200: ConnectedOut, **refusals(400, 403, 404, 409)},
     )
     @once
     def post(self, request):
         with _refusals_answered():
             number = _meant(request)
+            if asked(ConnectWanted, request.data).get("risk_accepted"):
+                risks.confirm(number, by=request.user)
             found = linking.connect(number, by=request.user)
         return Response(ConnectionOut(number).data | _code(found))
 

@@ -61,13 +61,15 @@ class MessagesAsked(PageAsked):
 
 class LeadsAsked(PageAsked):
     """Which leads: those whose name or address has `text`, of one `stage`, with one `tag`, older
-    than the lead `after`; with `unknown`, only senders nobody has recognised yet."""
+    than the lead `after`; with `vip`, only VIPs; with `unknown`, only senders nobody has
+    recognised yet."""
 
     stage = serializers.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
     tag = serializers.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
 
     text = serializers.CharField(required=False, max_length=200)
     unknown = serializers.BooleanField(default=False)
+    vip = serializers.BooleanField(default=False)
     after = serializers.IntegerField(required=False, min_value=1, max_value=LARGEST_ID)
 
 
@@ -138,7 +140,7 @@ class LeadOut(serializers.ModelSerializer):
     class Meta:
         model = Lead
         fields = (
-            "id", "name", "note", "owner", "stage", "tags", "identities", "merged_into",
+            "id", "name", "note", "is_vip", "owner", "stage", "tags", "identities", "merged_into",
             "recognised_at", "created_at", "updated_at",
         )  # fmt: skip
         read_only_fields = fields
@@ -151,7 +153,7 @@ class LeadName(serializers.ModelSerializer):
 
     class Meta:
         model = Lead
-        fields = ("id", "name")
+        fields = ("id", "name", "is_vip")
         read_only_fields = fields
 
 
@@ -423,6 +425,7 @@ class LeadChange(serializers.Serializer):
     recognised = serializers.BooleanField(required=False)
     stage = Id(required=False)
     tags = serializers.ListField(child=Id(), required=False, max_length=200)
+    is_vip = serializers.BooleanField(required=False)
 
 
 def page_of(serializer: type[serializers.Serializer]):

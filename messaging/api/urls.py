@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from messaging.api import merges, numbers, settings, views
+from messaging.api import merges, numbers, settings, told, views
 
 urlpatterns = [
     path("conversations/", views.ConversationsView.as_view(), name="api-conversations"),
@@ -20,6 +20,8 @@ urlpatterns = [
     path("messages/", views.MessagesView.as_view(), name="api-messages"),
     path("messages/<int:pk>/", views.MessageView.as_view(), name="api-message"),
     path("messages/<int:pk>/retry/", views.MessageRetryView.as_view(), name="api-message-retry"),
+    path("message-events/", told.MessageEventsView.as_view(), name="api-message-events"),
+    path("message-events.csv", told.MessageEventsCsvView.as_view(), name="api-message-events-csv"),
     path("leads/", views.LeadsView.as_view(), name="api-leads"),
     path("leads/<int:pk>/", views.LeadView.as_view(), name="api-lead"),
     path("templates/", views.TemplatesView.as_view(), name="api-templates"),

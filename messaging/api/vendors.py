@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import serializers, status
 from rest_framework.response import Response
 
-from messaging import checking, connecting, providers, setting_webhooks
+from messaging import checking, connecting, providers, risks, setting_webhooks
 from messaging.api.serializers import page_of
 from messaging.providers.base import SendError
 from tenants import context, onboarding
@@ -64,6 +64,7 @@ class InstanceOut(serializers.ModelSerializer):
 
     state = serializers.CharField()
     webhooks = serializers.SerializerMethodField()
+    risk = serializers.SerializerMethodField(help_text="What the owner has still to confirm.")
 
     class Meta:
         model = ProviderInstance
@@ -77,11 +78,15 @@ class InstanceOut(serializers.ModelSerializer):
             "state_changed_at",
             "last_event_at",
             "webhooks",
+            "risk",
         )
         read_only_fields = fields
 
     def get_webhooks(self, instance: ProviderInstance) -> dict[str, str]:
         return connecting.webhook_urls(instance)
+
+    def get_risk(self, instance: ProviderInstance) -> str:
+        return risks.to_confirm(instance)
 
 
 class InstanceWanted(serializers.Serializer):

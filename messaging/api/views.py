@@ -210,6 +210,7 @@ class LeadsView(ApiView):
             only_unknown=wanted["unknown"],
             stage=wanted.get("stage"),
             tag=wanted.get("tag"),
+            only_vip=wanted["vip"],
         )
         return page(request, shapes.LeadOut(found.rows, many=True).data, "after", found.next)
 
@@ -262,6 +263,9 @@ class LeadView(ApiView):
         if "stage" in wanted:
             stage = _one_of(Stage, [wanted.pop("stage")], "stage")[0]
             handling.move(lead, to=stage, by=request.user, now=timezone.now())
+        if "is_vip" in wanted:
+            is_vip = wanted.pop("is_vip")
+            handling.prefer(lead, is_vip=is_vip, by=request.user, now=timezone.now())
         if "tags" in wanted:
             tagging.put_on(lead, _one_of(Tag, wanted.pop("tags"), "tags"))
         if "recognised" in wanted:

@@ -147,7 +147,7 @@ def retry(crm: CrmLink, *, by: User) -> int:
             state=EspoPush.State.WAITING, attempts=0, not_before=None, error_code=""
         )
         if count:
-            audit.record("crm.retried", by=by, subject=crm, after={"count": count})
+            audit.record("crm.retried", by=by, subject=crm, after={"told_again": count})
     synchronise_now(crm)
     return count
 

@@ -12,7 +12,8 @@ class Activity(models.Model):
     """One line of a lead's history.
 
     `spoke` says that we were in touch with the lead, `heard` that the lead was with us; an
-    answered call is both. Automatic messages, notes and what never arrived are neither.
+    answered call is both. Automatic messages, notes, what never arrived and what was imported as
+    history (its `meta` says so) are neither.
     """
 
     class Kind(models.TextChoices):
@@ -21,6 +22,7 @@ class Activity(models.Model):
         NOTE = "note", _("note")
         STAGE = "stage", _("stage")
         FOLLOW_UP = "follow_up", _("follow-up")
+        VIP = "vip", _("VIP")
 
     class Channel(models.TextChoices):
         WHATSAPP = "whatsapp", "WhatsApp"
@@ -95,13 +97,14 @@ class Standing(models.Model):
     """How things stand with a lead: one narrow row, drawn from its history.
 
     Only `messaging.standing` writes it. A lead is watched while somebody should care: neither
-    won nor lost, opted out, erased, merged away, nor a group.
+    won nor lost, opted out, erased, merged away, a group, nor asleep since it was imported.
     """
 
     lead = models.OneToOneField(
         Lead, on_delete=models.CASCADE, primary_key=True, related_name="standing"
     )
     is_watched = models.BooleanField(default=False)
+    has_history = models.BooleanField(default=False, db_default=False)
     stage = models.ForeignKey(
         Stage, on_delete=models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
     )

@@ -179,6 +179,13 @@ class Message(models.Model):
                 condition=models.Q(status__in=["queued", "sending"]),
             ),
             GinIndex(fields=["words"], name="message_search"),
+            # What we sent in some days, and how far it got.
+            models.Index(
+                fields=["sent_at"],
+                name="message_out_by_time",
+                include=["medium", "provider", "origin", "status"],
+                condition=models.Q(direction="out"),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -212,6 +219,13 @@ class MessageEvent(models.Model):
                 fields=["instance_id", "external_id"],
                 name="event_without_message",
                 condition=models.Q(message__isnull=True) & ~models.Q(external_id=""),
+            ),
+            # All facts, newest first, paged by (at, id); and those of one status.
+            models.Index(fields=["-at", "-id"], name="event_by_time"),
+            models.Index(
+                fields=["status", "-at", "-id"],
+                name="event_by_status",
+                condition=~models.Q(status=""),
             ),
         ]
 

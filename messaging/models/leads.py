@@ -48,6 +48,7 @@ class Lead(models.Model):
     """A person or business the tenant talks to.
 
     A sender nobody of the team has recognised yet is a lead, too: one without `recognised_at`.
+    One that was `imported_at` some time sleeps until something happens with it here.
     """
 
     name = models.CharField(_("name"), max_length=200, blank=True)
@@ -67,10 +68,12 @@ class Lead(models.Model):
     external_id = models.CharField(_("id in the CRM"), max_length=100, blank=True)
     erased_at = models.DateTimeField(null=True, blank=True)
     note = models.TextField(_("note"), blank=True)
+    is_vip = models.BooleanField(_("VIP"), default=False, db_default=False)
     merged_into = models.ForeignKey(
         "self", on_delete=models.CASCADE, null=True, blank=True, related_name="merged"
     )
     recognised_at = models.DateTimeField(null=True, blank=True)
+    imported_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated"), auto_now=True)
     words = words_of("name", "note", Joined("name"))
@@ -90,6 +93,8 @@ class Lead(models.Model):
                 condition=models.Q(recognised_at__isnull=True, merged_into__isnull=True),
             ),
             models.Index(Lower("name"), name="lead_by_name"),
+            # The few whose messages go first, newest first.
+            models.Index(fields=["-id"], name="lead_vip", condition=models.Q(is_vip=True)),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -122,6 +127,7 @@ class LeadIdentity(models.Model):
         MESSAGE = "message", _("by a message")
         LINK = "link", _("by the link in an e-mail")
         PROVIDER = "provider", _("at the message service")
+        IMPORT = "import", _("in an imported file")
 
     lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="identities")
     kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices)

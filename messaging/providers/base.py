@@ -378,6 +378,9 @@ class Provider(ABC):
     slug: ClassVar[str]
     label: ClassVar[str]
     medium: ClassVar[Medium]
+    is_official: ClassVar[bool] = True
+    """Whether the medium's own company authorises this way; if not, it may block a number for it,
+    and whoever owns the number is asked to confirm that they know."""
     paths: ClassVar[Mapping[str, str]]
     """Its webhook paths below the root → route name; `{vendor}` stands for the slug."""
     status_paths: ClassVar[Mapping[str, str]] = {}

@@ -53,16 +53,6 @@ BLAMES = {
     Blame.PROVIDER: gettext_lazy("The message service did not take it. Try again in a moment."),
 }
 
-AWAY_FOR_GOOD = {
-    ProviderInstance.State.CONFLICT: gettext_lazy(
-        "Another device or program took its place. End that session first, then connect it: by "
-        "itself it is not connected again, or the two would throw each other out."
-    ),
-    ProviderInstance.State.BLOCKED: gettext_lazy(
-        "It is blocked or limited. Ask the provider why; sending on makes it worse."
-    ),
-}
-
 # What was not even tried.
 OURS = {
     optouts.CODE: gettext_lazy("This contact asked for no more messages before this one left."),
@@ -186,18 +176,6 @@ def provider_label(number) -> str:
 def medium_icon(number) -> str:
     """The icon of the way a number's messages travel."""
     return provider_of(number.provider).medium.value
-
-
-@register.filter
-def what_to_do(number, is_left_alone: bool) -> str:
-    """What becomes of a number that is not connected, and what somebody has to do."""
-    if number.is_held:
-        return _("Somebody disconnected it here. It stays so until you connect it.")
-    if is_left_alone:
-        return AWAY_FOR_GOOD.get(number.state) or _("It waits for a person: link its phone again.")
-    if number.state == ProviderInstance.State.PENDING:
-        return _("It is being connected.")
-    return _("It is being connected again by itself.")
 
 
 @register.filter

@@ -12,9 +12,18 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from messaging import activities, merging, outbox, pipeline, queries, recognising, searching
+from messaging import (
+    activities,
+    handling,
+    merging,
+    outbox,
+    pipeline,
+    queries,
+    recognising,
+    searching,
+)
 from messaging.espo import showing as showing_crm
-from messaging.filters import NO_FILTERS, Filters
+from messaging.filters import Filters
 from messaging.forms import LeadForm, NoteForm, StartForm
 from messaging.models import Lead, Message, Stage, Tag
 from messaging.views import showing
@@ -28,13 +37,13 @@ MOST_CONVERSATIONS = 50
 @require_GET
 @page(Action.READ)
 def leads(request):
-    """The list of leads, newest first, by name, number or address, by stage and tag."""
+    """The list of leads, newest first, by name, number or address, by stage and tag, or VIPs."""
     asked = Filters.read(request.GET)
     try:
         after = int(request.GET["after"]) if request.GET.get("after") else None
     except ValueError:
         return HttpResponseBadRequest("after")
-    found = searching.leads(asked.text, after, stage=asked.stage, tag=asked.tag)
+    found = searching.leads(asked.text, after, stage=asked.stage, tag=asked.tag, only_vip=asked.vip)
     template = "leads/rows.html" if request.htmx else "leads/leads.html"
     context = {
         "section": "leads",
@@ -43,8 +52,9 @@ def leads(request):
         "text": asked.text,
         "stage": asked.stage,
         "tag": asked.tag,
-        "kept": replace(NO_FILTERS, text=asked.text, stage=asked.stage, tag=asked.tag).address,
-        "narrowed": bool(asked.text or asked.stage or asked.tag),
+        "vip": asked.vip,
+        "kept": replace(asked, view="all", number=None, person=None, unread=False).address,
+        "narrowed": bool(asked.text or asked.stage or asked.tag or asked.vip),
         "is_first_page": after is None,
         "has_unknown": not request.htmx and recognising.are_there_any(),
     }
@@ -101,6 +111,18 @@ def note(request, pk: int):
         return HttpResponse(form.errors["note"][0], status=422)
     form.save(commit=False).save(update_fields=["note", "updated_at"])
     return HttpResponse(_("Saved"))
+
+
+@require_POST
+@page(Action.EDIT_LEADS)
+def vip(request, pk: int):
+    """The lead is a VIP, or is none any more; answers with how that now stands."""
+    found = _lead_or_404(pk)
+    is_vip = request.POST.get("vip") == "1"
+    handling.prefer(found, is_vip=is_vip, by=request.user, now=timezone.now())
+    if not request.htmx:
+        return redirect("messaging:lead", pk)
+    return render(request, "leads/vip.html", {"lead": found, "was_changed": True})
 
 
 @require_http_methods(["GET", "POST"])

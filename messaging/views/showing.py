@@ -132,7 +132,7 @@ def bubble(message: Message) -> Bubble:
 def numbers(request) -> dict[int, ProviderInstance]:
     """The tenant's numbers by id, in the order they were connected; looked up once a request."""
     if not hasattr(request, "numbers"):
-        rows = ProviderInstance.objects.of(request.tenant).order_by("pk")
+        rows = ProviderInstance.objects.serving(request.tenant).order_by("pk")
         request.numbers = {each.pk: each for each in rows}
     return request.numbers
 

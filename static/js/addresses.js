@@ -1,6 +1,6 @@
 // The page's address: which conversation is open, and what the list is narrowed to.
 
-const FILTERS = ["view", "number", "person", "stage", "tag", "unread", "q"];
+const FILTERS = ["view", "number", "person", "stage", "tag", "vip", "unread", "q"];
 
 /** The filters in an address, in a fixed order. */
 export function filtersOf(url = location) {

@@ -138,7 +138,7 @@ function narrow(event) {
   event.preventDefault();
   event.target.closest("dialog")?.close();
   const chosen = Object.fromEntries(new FormData(event.target));
-  go(withFilters({ number: "", person: "", stage: "", tag: "", unread: "", ...chosen }));
+  go(withFilters({ number: "", person: "", stage: "", tag: "", vip: "", unread: "", ...chosen }));
 }
 
 function instead(url) {

@@ -26,3 +26,17 @@ async function follow() {
   setTimeout(follow, 1500);
 }
 document.addEventListener("DOMContentLoaded", () => setTimeout(follow, 1000));
+
+// How a number is, with the code to scan, which changes every few seconds.
+async function look(shown, last = "") {
+  let said = last;
+  const answer = await fetch(shown.dataset.live, { headers: { Accept: "text/html" } }).catch(() => null);
+  if (answer && answer.ok && !answer.redirected) {
+    said = await answer.text();
+    if (said !== last) shown.innerHTML = said;
+  }
+  setTimeout(() => look(shown, said), 10000);
+}
+document.addEventListener("DOMContentLoaded", () => {
+  for (const shown of document.querySelectorAll("[data-live]")) look(shown);
+});

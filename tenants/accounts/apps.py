@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 class AccountsConfig(AppConfig):
     name = "tenants.accounts"
     label = "accounts"
-    verbose_name = _("platform staff")
+    verbose_name = _("Platform staff")
 
     def ready(self) -> None:
         from tenants.accounts import (  # noqa: F401  they listen to signals

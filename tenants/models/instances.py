@@ -9,8 +9,19 @@ from tenants import secrets
 from tenants.managers import SharedRows
 
 
+class Instances(SharedRows):
+    """Instances, with a word for those that a team works with."""
+
+    def serving(self, tenant):
+        """A tenant's instances without those whose conversations moved to another one."""
+        return self.of(tenant).filter(moved_to=None)
+
+
 class ProviderInstance(models.Model):
-    """A tenant's connection at a provider: number or address, secrets, state."""
+    """A tenant's connection at a provider: number or address, secrets, state.
+
+    One that was `moved_to` another sends no more; for some days it still hears what is late.
+    """
 
     class State(models.TextChoices):
         CONNECTED = "connected", _("connected")
@@ -55,9 +66,20 @@ class ProviderInstance(models.Model):
     per_day = models.PositiveIntegerField(
         _("messages in a day"), null=True, blank=True, validators=[MinValueValidator(1)]
     )
+    # Which version of the words about the risk an owner confirmed; 0 for none.
+    risk_confirmed = models.PositiveSmallIntegerField(_("risk confirmed"), default=0)
+    moved_to = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("moved to"),
+    )
+    moved_at = models.DateTimeField(_("moved"), null=True, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 
-    objects = SharedRows()
+    objects = Instances()
 
     class Meta:
         verbose_name = _("instance")

@@ -46,6 +46,12 @@ FACTS = {
     "state": _("state"),
     "text": _("text"),
     "time_zone": _("time zone"),
+    "failover": _("failover"),
+    "per_day": _("messages in a day"),
+    "per_minute": _("messages in a minute"),
+    "version": _("version"),
+    "words": _("what was read"),
+    "told_again": _("told again"),
 }
 
 

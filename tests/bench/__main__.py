@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from amda.embedded import EmbeddedError
-from tests.bench import alerts, inbox, intake
+from tests.bench import alerts, inbox, intake, vendors
 from tests.bench.report import Report, Unmeasurable
 from tests.bench.stage import Stage
 
@@ -16,6 +16,7 @@ PARTS: dict[str, Callable[..., Report]] = {
     "intake": intake.measure,
     "inbox": inbox.measure,
     "alerts": alerts.measure,
+    "vendors": vendors.measure,
 }
 
 

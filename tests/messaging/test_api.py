@@ -80,7 +80,7 @@ def test_conversation_shows_lead_last_message_and_assignee(caller, conversation,
     assert listed == {"results": [single], "next": None}
     assert single == {
         "id": conversation.pk,
-        "lead": {"id": conversation.lead_id, "name": "Awa"},
+        "lead": {"id": conversation.lead_id, "name": "Awa", "is_vip": False},
         "instance": conversation.instance_id,
         "provider": "wasender",
         "medium": "whatsapp",

@@ -445,7 +445,11 @@ def test_the_page_shows_the_code_while_it_is_to_be_scanned(
     put(instance, "disconnected")
     client = client_for(tenant, owner)
 
-    card = client.post(f"/numbers/{instance.pk}/connect/", headers={"hx-request": "true"})
+    card = client.post(
+        f"/numbers/{instance.pk}/connect/",
+        {"risk_accepted": "on"},
+        headers={"hx-request": "true"},
+    )
     shown = client.get("/numbers/").content.decode()
     piece = client.get(f"/numbers/{instance.pk}/code/").content.decode()
 

@@ -10,15 +10,17 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 from PIL import Image
 
-from messaging import delivering, erasing, inbox, links, media, outbox, pictures, sniffing
+from messaging import delivering, erasing, inbox, links, media, outbox, pictures, sniffing, tasks
 from messaging.events import Kind
 from messaging.models import Conversation, Message, MessageFile
 from messaging.providers import get as provider_of
-from messaging.providers.base import SendError, Sent
+from messaging.providers.base import Media, SendError, Sent
 from tenants import context
 from tests import factories
 from tests.conftest import at, host_of
+from tests.contract import FIXTURES
 from tests.messaging.files import body_of, brought, content_of, fetched, kept_at, ordered, picture
+from tests.messaging.test_checking import post
 from tests.messaging.test_ingest import deliver, received
 from tests.messaging.test_outbox import jobs_waiting
 
@@ -64,6 +66,40 @@ def test_file_is_noted_and_ordered_with_its_message(inside, source):
     assert file.expires_at == file.message.received_at + timedelta(days=7)
     assert ordered("fetch_media") == [{"tenant": inside.number, "file": file.pk}]
     assert source.calls == []
+
+
+@pytest.mark.parametrize(
+    ("provider", "fixture", "reference"),
+    [
+        ("greenapi", "incomingMessageReceived__image", "1101000001"),
+        ("unipile", "message_received__image", "acc_amda_1"),
+        ("whatsapp_cloud", "messages__image", "106600000000001"),
+    ],
+)
+def test_file_of_every_provider_goes_through_the_one_job(
+    inside, monkeypatch, provider, fixture, reference
+):
+    asked, content = [], picture()
+
+    def fetch_media(reference, via, *, limit):
+        asked.append(reference)
+        return Media(io.BytesIO(content), len(content))
+
+    monkeypatch.setattr(provider_of(provider), "fetch_media", fetch_media)
+    monkeypatch.setattr(media, "_let_go_of_the_connection", lambda: None)
+    instance = factories.make_instance(
+        inside, provider=provider, address="+221700000777", reference=reference
+    )
+    post(inside, instance, (FIXTURES / provider / f"{fixture}.json").read_bytes())
+
+    inbox.drain(inside.number)
+    told = MessageFile.objects.get().reference
+    [job] = ordered("fetch_media")
+    tasks.fetch_media(**job)
+
+    file = MessageFile.objects.get()
+    assert told and asked == [told]
+    assert (file.state, file.size) == ("stored", len(content))
 
 
 def test_fetched_file_is_kept_below_its_tenants_number(inside, conversation, source):

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from messaging import delivering, outbox
+from messaging import claiming, delivering, outbox
 from messaging.models import Conversation, Lead, Message
 from messaging.providers import get as provider_of
 from messaging.providers.base import Blame, SendError, Sent
@@ -169,8 +169,8 @@ def test_claim_is_not_taken_twice(inside, conversation):
     outbox.queue(conversation, "2", origin="person")
     now = timezone.now()
 
-    first = delivering.claim(conversation.instance_id, now)
-    second = delivering.claim(conversation.instance_id, now)
+    first = claiming.claim(conversation.instance_id, now)
+    second = claiming.claim(conversation.instance_id, now)
 
     assert first.text == "1"
     assert second is None

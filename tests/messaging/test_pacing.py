@@ -1,10 +1,12 @@
 """A number sends as fast as its provider and its team let it; all workers share what is left."""
 
-import threading
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
 
 from messaging import delivering, outbox, pacing
 from messaging.models import Message
@@ -206,25 +208,25 @@ def test_owner_sets_the_pace_on_the_page(client_for, tenant, owner, agent, insta
     assert 'class="meter-used"' in page
 
 
-def test_workers_share_what_is_left(committed):
-    tenant = committed("vendor_paced")
-    instance = ProviderInstance.objects.of(tenant).get()
-    given: list[bool] = []
+def test_three_processes_together_never_send_more_than_the_bucket_gives(committed):
+    instance = ProviderInstance.objects.of(committed("vendor_paced")).get()
+    command = [sys.executable, "-m", "tests.taking", str(instance.tenant_id), str(instance.pk)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "amda.settings"}
 
-    def work() -> None:
-        try:
-            for _each in range(10):
-                given.append(take(instance, NOW).is_given)
-        finally:
-            connection.close()
+    with ExitStack() as all_end:
+        workers = [
+            all_end.enter_context(subprocess.Popen(command, env=environment, **pipes))
+            for _each in range(3)
+        ]
+        ready = [each.stdout.readline() for each in workers]
+        for each in workers:
+            each.stdin.close()
+        given = [int(each.stdout.read()) for each in workers]
 
-    workers = [threading.Thread(target=work) for _each in range(3)]
-    for each in workers:
-        each.start()
-    for each in workers:
-        each.join()
-
-    assert (len(given), sum(given)) == (30, 10)
+    # Ten at once, then one in each of the twenty seconds.
+    assert (ready, sum(given)) == (["ready\n"] * 3, 30), given
+    assert Pace.objects.of(instance.tenant_id).get(pk=instance.pk).sent == 30
 
 
 def test_what_nobody_limits_is_not_counted(inside):

@@ -172,6 +172,7 @@ def test_instance_is_connected_and_shows_no_secret(connected, program, tenant, s
     assert connected.status_code == 201
     assert (shown["state"], shown["address"]) == ("connected", "+221709900001")
     assert shown["webhooks"] == {"": f"{settings.PUBLIC_URL}/api/webhooks/wasender/{tenant.slug}"}
+    assert "WasenderAPI" in shown["risk"]
     assert "key-at-wasender-1" not in connected.content.decode()
     listed = program.get(f"{VENDORS}{tenant.slug}/instances/").json()["results"]
     assert [each["id"] for each in listed] == [shown["id"]]

@@ -3,7 +3,7 @@
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import translation
 
-from messaging import connecting
+from messaging import connecting, risks
 from tenants import audit, directory
 from tenants.onboarding import OnboardingError
 
@@ -33,23 +33,33 @@ class Command(BaseCommand):
         try:
             with translation.override("en"), audit.coming_from("connect_instance"):
                 instance = connecting.connect_instance(
-                    tenant, provider, address=address, values=_pairs(values), label=label
+                    tenant, provider, address=address, values=pairs_of(values), label=label
                 )
         except OnboardingError as exc:
             raise CommandError(f"{exc.field}: {exc.message}") from exc
         self.stdout.write(f"instance: {instance.pk}")
         for route, url in connecting.webhook_urls(instance).items():
             self.stdout.write(f"webhook{f' ({route})' if route else ''}: {url}")
-        _say_state(self, connecting.probe(instance))
+        say_state(self, connecting.probe(instance))
 
 
-def _say_state(command, instance):
-    """The instance is made in any case: what is wrong outside may be put right there."""
+def say_state(command, instance):
+    """How it is, and what it risks.
+
+    The instance is made in any case: what is wrong outside may be put right there.
+    """
     reason = f" ({instance.state_reason})" if instance.state_reason else ""
     command.stdout.write(f"state: {instance.state}{reason}")
+    with translation.override("en"):
+        risk = risks.to_confirm(instance)
+    if risk:
+        # Not among what programs read.
+        command.stderr.write(f"risk: {risk}")
+        command.stderr.write("The vendor's owner is asked to confirm this on the page Numbers.")
 
 
-def _pairs(groups):
+def pairs_of(groups):
+    """What `--set` says, by key."""
     pairs = {}
     for text in (text for group in groups for text in group):
         key, sign, value = text.partition("=")

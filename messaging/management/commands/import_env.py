@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import translation
 from dotenv import dotenv_values
 
-from messaging import connecting
+from messaging import connecting, risks
 from messaging.espo import linking
 from messaging.migrating import old_settings
 from messaging.migrating.old_settings import ADDRESS, Described
@@ -86,6 +86,8 @@ class Command(BaseCommand):
         self.stdout.write(f"{wanted.provider}: {instance.address} {said}, instance {instance.pk}")
         for route, url in connecting.webhook_urls(instance).items():
             self.stdout.write(f"  webhook{f' ({route})' if route else ''}: {url}")
+        if risk := risks.to_confirm(instance):
+            self.stderr.write(f"  risk: {risk} Its owner is asked to confirm this.")
         return True
 
     def _say_what_goes(self, variables, connected: list[Described], dry_run: bool) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import translation
 
+from messaging import providers, risks
 from messaging.migrating import interview, vendor_file
 from messaging.migrating.vendors import PROVIDER, Importer, Outcome, Result
 from tenants import audit
@@ -50,6 +51,7 @@ class Command(BaseCommand):
             rows = vendor_file.read(file)
         except vendor_file.BadFile as exc:
             raise CommandError(str(exc)) from exc
+        self._say_risk()
         outcomes = []
         for position, outcome in enumerate(importer.take_in(rows), start=1):
             outcomes.append(outcome)
@@ -63,6 +65,7 @@ class Command(BaseCommand):
     def _ask(self, importer: Importer) -> None:
         if not sys.stdin.isatty() and sys.stdin.closed:
             raise CommandError("there is nobody to ask; use `batch FILE.csv`.")
+        self._say_risk()
         outcomes = []
         try:
             for row in interview.vendors(self.stdout.write, suggest=_next_slug):
@@ -72,6 +75,10 @@ class Command(BaseCommand):
         except (EOFError, KeyboardInterrupt):
             self.stdout.write("")
         self._sum_up(outcomes, importer)
+
+    def _say_risk(self) -> None:
+        self.stderr.write(f"risk: {risks.words(providers.get(PROVIDER))}")
+        self.stderr.write("Each vendor's owner is asked to confirm this on the page Numbers.")
 
     def _say(self, outcome: Outcome) -> None:
         reason = f": {outcome.reason}" if outcome.reason else ""

@@ -12,6 +12,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from messaging.events import Event, Kind
+from messaging.providers.advice import SHARED
 from messaging.providers.base import (
     Answer,
     BadSignature,
@@ -43,6 +44,7 @@ class GreenApi(Provider):
     slug = "greenapi"
     label = "Green-API"
     medium = Medium.WHATSAPP
+    is_official = False
     paths = {"/webhooks/greenapi": ""}
     status_paths = {"/webhooks/greenapi/status": "greenapi-webhook"}
     supports = frozenset(
@@ -81,6 +83,7 @@ class GreenApi(Provider):
     # What WhatsApp itself sends with words of their own; the others would lose them.
     without_caption = frozenset({Kind.AUDIO, Kind.VOICE, Kind.STICKER})
 
+    advice = {**SHARED, **messages.ADVICE}
     # Fifty a second are let through; what looks like a person is far less.
     per_minute, per_day = 240, 1000
     waits_for_person = frozenset({"not_authorized", "need_scan", "logged_out"})

@@ -1,7 +1,9 @@
 """Messages, and what becomes of them: edits, withdrawals, reactions, statuses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from django.utils.translation import gettext_lazy as _
 
 from messaging.events import (
     STORY,
@@ -14,6 +16,7 @@ from messaging.events import (
     Status,
     StatusChanged,
 )
+from messaging.providers.advice import NO_WHATSAPP
 from messaging.providers.base import Blame
 from messaging.providers.jids import LONGEST_ADDRESS, STORIES, group_of, is_for_many, person_at
 from messaging.providers.reading import digest, event_id, first_text, identifier, mapping, text
@@ -42,6 +45,15 @@ BLAMES = {
     "yellowCard": Blame.ACCOUNT,
 }
 """Whose fault a failure is that a status tells by one of these words."""
+
+ADVICE: Mapping[str, Any] = {
+    "noAccount": NO_WHATSAPP,
+    "notInGroup": _("This number is no longer in the group. Somebody there has to add it again."),
+    "yellowCard": _(
+        "WhatsApp warned this number for writing too much. Send nothing more until it is connected "
+        "again, then slower and to people who answer."
+    ),
+}
 
 
 def read_message(post: Post) -> Event | None:

@@ -12,6 +12,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from messaging.events import Event, Kind
+from messaging.providers.advice import SHARED
 from messaging.providers.base import (
     BadSignature,
     Candidate,
@@ -40,6 +41,7 @@ class Unipile(Provider):
     slug = "unipile"
     label = "Unipile"
     medium = Medium.WHATSAPP
+    is_official = False
     paths = {"/api/webhooks/unipile/{vendor}": ""}
     supports = frozenset(
         {
@@ -73,6 +75,7 @@ class Unipile(Provider):
     # What WhatsApp itself sends with words of their own; the others would lose them.
     without_caption = frozenset({Kind.AUDIO, Kind.VOICE, Kind.STICKER})
 
+    advice = SHARED
     per_minute, per_day = 60, 1000
     waits_for_person = frozenset(
         {"credentials", "deleted", "remove", "creation_fail", "permissions", "paused"}

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from messaging.events import Event
+from messaging.providers.advice import FILE, NO_WHATSAPP, SHARED
 from messaging.providers.base import (
     BadSignature,
     Candidate,
@@ -41,6 +42,7 @@ class Wasender(Provider):
     slug = "wasender"
     label = "WasenderAPI"
     medium = Medium.WHATSAPP
+    is_official = False
     paths = {
         "/api/webhooks/wasender/{vendor}": "",
         "/api/webhooks/wasender/{vendor}/status": "status",
@@ -80,6 +82,12 @@ class Wasender(Provider):
         ),
     )
 
+    # A refusal names the field it is about.
+    advice = {
+        **SHARED,
+        "to": NO_WHATSAPP,
+        **dict.fromkeys(("imageUrl", "videoUrl", "documentUrl", "audioUrl", "stickerUrl"), FILE),
+    }
     # A paid plan; the documentation says 256.
     per_minute, per_day = 240, 1000
     waits_for_person = frozenset({"need_scan", "qr", "logged_out", "loggedout"})

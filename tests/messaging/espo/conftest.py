@@ -5,13 +5,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
+from messaging import activities
 from messaging.espo import linking, running
 from messaging.models import EspoPush, Lead
 from tenants import context
+from tests import factories
 from tests.fakes import espo
 from tests.fakes.serving import beside
 
 T0 = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+PHONE = "+221771234567"
 
 
 class Crm:
@@ -86,3 +89,29 @@ def waiting() -> list[tuple[str, str]]:
 
 def within(tenant):
     return context.entered(tenant)
+
+
+@pytest.fixture
+def key(linked, owner) -> str:
+    """A lead that both sides have."""
+    found = linked.state.add_lead("Awa", phone=PHONE)
+    linked.run()
+    linked.pass_time(minutes=1)
+    return found
+
+
+@pytest.fixture
+def conversation(tenant, key):
+    return factories.open_conversation(tenant, lead_named("Awa"), peer=PHONE)
+
+
+def say(crm, conversation, text, **facts):
+    """A message, written down as the worker does it."""
+    message = factories.make_message(conversation, text=text, at=crm.now, **facts)
+    activities.keep([message.pk], now=crm.now)
+    return message
+
+
+def words(crm, key) -> list[str]:
+    """What each note says, without its first line and its mark."""
+    return [post.split("\n")[1] for post in crm.state.posts(key)]

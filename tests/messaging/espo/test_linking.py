@@ -15,8 +15,7 @@ from tenants.models import CrmLink
 from tests import factories
 from tests.conftest import user_of
 from tests.fakes import espo
-from tests.messaging.espo.conftest import lead_named
-from tests.messaging.espo.test_pushing import PHONE, say
+from tests.messaging.espo.conftest import PHONE, lead_named, say
 
 PAGE = "/settings/crm/"
 

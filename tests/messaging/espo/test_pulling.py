@@ -1,14 +1,17 @@
 """Leads of EspoCRM are read, kept fresh, matched with who is known, and gone when they are."""
 
+import json
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
-from messaging.espo import pulling, turns
-from messaging.models import EspoRecord, Lead, LeadIdentity, Stage, StageChange
+from messaging import tasks
+from messaging.espo import linking, pulling, running, turns
+from messaging.models import EspoRecord, Lead, LeadIdentity, StageChange
 from tests import factories
 from tests.fakes import espo
-from tests.messaging.espo.conftest import lead_named
+from tests.messaging.espo.conftest import lead_named, within
 
 
 def identities(lead: Lead) -> set[tuple[str, str]]:
@@ -223,9 +226,6 @@ def test_link_that_ended_while_a_run_read_keeps_nothing(linked, owner, monkeypat
 
 
 def test_two_tenants_have_each_their_own_crm(linked, make_crm, other_tenant):
-    from messaging.espo import linking, running
-    from tests.messaging.espo.conftest import within
-
     elsewhere = make_crm()
     elsewhere.state.key = "key-of-the-other-4711"
     linked.state.add_lead("Awa", phone="+221771234567")
@@ -259,4 +259,29 @@ def test_key_is_in_no_request_but_its_header(linked):
     linked.run()
 
     assert espo.KEY not in "".join(linked.state.asked)
-    assert Stage.objects.exists()
+
+
+def test_worker_is_ordered_for_whoever_is_due_and_does_what_is_due(linked, tenant, other_tenant):
+    linked.run()
+    ordered()
+    linked.state.add_lead("Awa", phone="+221771234567")
+    tasks.synchronise_crms(0)
+    early = ordered()
+    linked.pass_time(minutes=6)
+    tasks.synchronise_crms(0)
+
+    assert (early, ordered()) == ([], [{"tenant": tenant.number}])
+    tasks.synchronise_crm(tenant.number)
+    assert Lead.objects.filter(name="Awa").exists()
+    tasks.synchronise_crm(other_tenant.number)
+    tasks.synchronise_crm(987_654)
+
+
+def ordered() -> list[dict]:
+    """The runs that wait for a worker; none waits afterwards."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM public.procrastinate_jobs WHERE task_name = 'amda.synchronise_crm'"
+            " RETURNING args"
+        )
+        return [json.loads(args) if isinstance(args, str) else args for (args,) in cursor]

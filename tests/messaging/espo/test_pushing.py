@@ -5,41 +5,14 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
-from messaging import activities, erasing, handling, retention
+from messaging import activities, handling, merging
 from messaging.espo import linking, pushing, turns, wording
 from messaging.models import EspoPush, EspoRecord, Lead, LeadIdentity, Stage
 from tests import factories
 from tests.fakes import espo
-from tests.messaging.espo.conftest import lead_named, waiting
-
-PHONE = "+221771234567"
-
-
-@pytest.fixture
-def key(linked, owner) -> str:
-    """A lead that both sides have."""
-    found = linked.state.add_lead("Awa", phone=PHONE)
-    linked.run()
-    linked.pass_time(minutes=1)
-    return found
-
-
-@pytest.fixture
-def conversation(tenant, key):
-    return factories.open_conversation(tenant, lead_named("Awa"), peer=PHONE)
-
-
-def say(crm, conversation, text, **facts):
-    """A message, written down as the worker does it."""
-    message = factories.make_message(conversation, text=text, at=crm.now, **facts)
-    activities.keep([message.pk], now=crm.now)
-    return message
-
-
-def words(crm, key) -> list[str]:
-    """What each note says, without its first line and its mark."""
-    return [post.split("\n")[1] for post in crm.state.posts(key)]
+from tests.messaging.espo.conftest import PHONE, lead_named, say, waiting, words
 
 
 def test_each_message_is_one_note_in_order(linked, key, conversation, agent):
@@ -288,8 +261,6 @@ def test_run_that_was_killed_after_it_wrote_doubles_nothing(linked, key, convers
     with pytest.raises(Killed):
         linked.run()
     monkeypatch.undo()
-    from django.utils import timezone
-
     monkeypatch.setattr(timezone, "now", lambda: linked.now)
     assert [state for _kind, state in waiting()] == ["sending"]
 
@@ -346,72 +317,6 @@ def test_note_that_always_fails_is_given_up_in_the_end(linked, key, conversation
     assert len(linked.wrote("POST")) == 8
 
 
-def test_withdrawn_message_leaves_its_note_and_one_that_waits_is_never_written(
-    linked, tenant, key, conversation
-):
-    said = say(linked, conversation, "Zanzibar 4711")
-    linked.run()
-    waits = say(linked, conversation, "Kilimanjaro 17")
-    for message in (said, waits):
-        erasing.bury(message, linked.now)
-        erasing.take_out(tenant.number, message.instance_id, message.external_id)
-    linked.run()
-
-    everything = str(vars(linked.state))
-    assert "Zanzibar" not in everything
-    assert "Kilimanjaro" not in everything
-    assert "supprimé" in words(linked, key)[0]
-    assert (len(linked.state.posts(key)), waiting()) == (1, [])
-
-
-def test_withdrawn_message_leaves_a_note_that_may_only_be_removed(
-    linked, tenant, key, conversation
-):
-    said = say(linked, conversation, "Zanzibar 4711")
-    linked.run()
-    linked.pass_time(days=8)
-    erasing.bury(said, linked.now)
-    erasing.take_out(tenant.number, said.instance_id, said.external_id)
-    linked.run()
-
-    assert linked.state.posts(key) == []
-
-
-def test_withdrawn_message_leaves_a_note_whose_answer_was_lost(linked, tenant, key, conversation):
-    linked.state.breaks_off = ["POST", "GET App"]
-    said = say(linked, conversation, "Zanzibar 4711")
-    linked.run()
-    linked.state.breaks_off = []
-    erasing.bury(said, linked.now)
-    erasing.take_out(tenant.number, said.instance_id, said.external_id)
-    for _minute in range(4):
-        linked.pass_time(minutes=1)
-        linked.run()
-
-    assert "Zanzibar" not in str(vars(linked.state))
-    assert waiting() == []
-
-
-def test_edited_message_is_edited_there(linked, tenant, key, conversation):
-    said = say(linked, conversation, "Zanzibar 4711")
-    linked.run()
-    erasing.rewrite(said, "Dakar", linked.now)
-    erasing.take_out(tenant.number, said.instance_id, said.external_id)
-    linked.run()
-
-    assert words(linked, key) == ["Dakar"]
-
-
-def test_retention_here_removes_nothing_there(linked, key, conversation):
-    say(linked, conversation, "Old words")
-    linked.run()
-    linked.pass_time(days=100)
-    retention.apply(90, now=linked.now)
-    linked.run()
-
-    assert (words(linked, key), EspoPush.objects.count()) == (["Old words"], 0)
-
-
 def test_secrets_and_words_are_in_no_log(linked, key, conversation, caplog):
     caplog.set_level(logging.DEBUG)
     for trouble in ({"fails": ["POST"]}, {"fails": [], "key": "other"}, {"away": True}):
@@ -428,8 +333,6 @@ def test_secrets_and_words_are_in_no_log(linked, key, conversation, caplog):
 
 
 def test_merged_leads_are_told_to_the_one_record(linked, key, conversation, tenant, owner):
-    from messaging import merging
-
     other = factories.make_lead("Awa's other phone", "+221770000003")
     merging.merge(lead_named("Awa"), other, by=owner)
     there = factories.open_conversation(tenant, lead_named("Awa"), peer="+221770000003")

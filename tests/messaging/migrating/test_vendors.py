@@ -1,7 +1,9 @@
 """Vendors from a file or from a person: each row by itself, twice as once."""
 
+import asyncio
 import csv
 import io
+import json
 import re
 from contextlib import closing
 
@@ -9,13 +11,18 @@ import pytest
 from django.core import mail
 from django.core.management import CommandError, call_command
 
+from messaging import inbox
 from messaging.migrating import vendor_file
 from messaging.migrating.vendors import Importer, Result
-from tenants import context, directory, onboarding
+from messaging.models import Message
+from messaging.webhooks import Webhooks
+from tenants import context, directory, onboarding, secrets
 from tenants.accounts.models import Invitation, Role, User
-from tenants.models import ProviderInstance, Tenant
+from tenants.models import ProviderInstance, Tenant, WebhookDelivery
 from tests.fakes import wasender
 from tests.fakes.serving import ROOT, running
+from tests.messaging.test_ingest import received
+from tests.messaging.test_webhooks import _exchange
 
 HEADER = "vendorId,businessName,phoneNumber,wasenderInstanceId,wasenderWebhookSecret,wasenderApiKey"
 ALPHA = "shop_001,Boutique Alpha,+221701111111,instance_abc123,whsec-of-alpha,key-of-alpha"
@@ -369,6 +376,7 @@ def test_interview_writes_only_what_was_agreed_to(db, monkeypatch):
 
     printed = ask()
 
+    assert "risk: WhatsApp does not authorise WasenderAPI" in printed
     assert "shop_001 created" in printed
     assert "shop_002: not written." in printed
     assert directory.tenant_of_slug("shop_002") is None
@@ -405,3 +413,67 @@ def test_dry_run_of_an_importer_asks_nobody(db, account, write):
 
     assert outcome.result is Result.CREATED
     assert len(account.calls()) == before
+
+
+# What comes of it
+
+
+@pytest.fixture
+def fleet(django_db_setup, django_db_blocker, tmp_path):
+    """Twelve vendors, really committed, from one file in one run; removed at the end."""
+    rows = [
+        f"fleet_{n:03d},Boutique {n},+22170555{n:04d},fleet-{n},whsec-of-fleet-{n},key-{n}"
+        for n in range(12)
+    ]
+    path = tmp_path / "fleet.csv"
+    path.write_text("\n".join([HEADER, *rows]))
+    with django_db_blocker.unblock():
+        printed, error = batch(path)
+        tenants = list(Tenant.objects.filter(slug__startswith="fleet_").order_by("slug"))
+        yield printed, error, tenants
+        for tenant in tenants:
+            onboarding.delete_tenant(tenant)
+
+
+def test_posts_for_imported_vendors_land_in_their_own_schemas(fleet):
+    printed, error, tenants = fleet
+    assert (len(tenants), error) == (12, "")
+    assert printed.endswith("12 created, 0 changed, 0 unchanged, 0 failed\n")
+    keeper = Keeper()
+
+    for number, tenant in enumerate(tenants):
+        body = json.dumps(received(key="SAME", text=f"Bonjour {tenant.slug}")).encode()
+        signature = {"X-Webhook-Signature": f"whsec-of-fleet-{number}"}
+        path = f"/api/webhooks/wasender/{tenant.slug}"
+        assert asyncio.run(_exchange(Webhooks(keeper), path, body, signature, "POST"))[0] == 200
+    keeper.keep()
+
+    for tenant in tenants:
+        inbox.drain(tenant.number)
+        with context.entered(tenant):
+            told = list(Message.objects.values_list("text", "instance_id"))
+            [mine] = ProviderInstance.objects.of(tenant)
+            assert told == [(f"Bonjour {tenant.slug}", mine.pk)]
+
+
+class Keeper:
+    """Takes what the route hands over, and stores it on this test's connection."""
+
+    def __init__(self):
+        self.taken = []
+
+    async def store(self, arrivals):
+        self.taken += arrivals
+
+    def keep(self):
+        for each in self.taken:
+            WebhookDelivery(
+                tenant_id=each.tenant_number,
+                instance_id=each.instance_id,
+                provider=each.provider,
+                route=each.route,
+                content_type=each.content_type,
+                body=secrets.seal(each.body),
+                size=len(each.body),
+                received_at=each.received_at,
+            ).save()

@@ -1,0 +1,1 @@
+"""What is wrong with this installation, since when, and what to do about it."""

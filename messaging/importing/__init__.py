@@ -1,0 +1,1 @@
+"""Taking in what another system knew: leads, and what was said with them."""
