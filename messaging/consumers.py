@@ -21,12 +21,15 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
     async def connect(self) -> None:
         """Join the groups of what the person may see, or close with a code that says: sign in."""
         tenant, user = self.scope.get("tenant"), self.scope.get("user")
-        # Accepted first: a browser is told a close code only by a socket that was open.
-        await self.accept()
         if tenant is None or user is None or not user.is_authenticated:
+            # Accepted first: a browser is told a close code only by a socket that was open.
+            await self.accept()
             await self.close(NOT_SIGNED_IN)
             return
+        # Joined first: the page fetches what it shows once the socket is open, and would never
+        # hear of what happens between that and joining.
         await self._join()
+        await self.accept()
         self.guard = asyncio.create_task(self._leave_when_unwelcome())
 
     async def disconnect(self, code: int) -> None:
