@@ -1,11 +1,13 @@
 """How leads, times, kinds and outcomes are put into words."""
 
+from functools import lru_cache
+
 import phonenumbers
 from django import template
 from django.utils import formats, timezone
 from django.utils.html import format_html
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from messaging import optouts, templates
 from messaging.events import Kind
@@ -199,6 +201,12 @@ def when(moment):
 @register.filter
 def full(moment) -> str:
     """Day and time, in the tenant's time zone."""
+    return _written(moment, timezone.get_current_timezone_name(), get_language())
+
+
+# Lists are drawn anew with each event, mostly with the same moments in them.
+@lru_cache(maxsize=4096)
+def _written(moment, zone: str, language: str) -> str:
     return formats.date_format(timezone.localtime(moment), "DATETIME_FORMAT")
 
 

@@ -142,6 +142,7 @@ def picture(page: Page, tmp_path: Path, name: str) -> Path:
 @pytest.mark.parametrize("name", SCREENS[1:])
 def test_screen_has_no_fault_and_a_picture(screen, shop, language, tmp_path, name):
     go(screen, shop, name)
+    expect(screen.locator(".skeleton:visible")).to_have_count(0)
 
     taken = picture(screen, tmp_path, f"{name}-{screen.shape}-{language}")
 
