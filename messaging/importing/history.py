@@ -19,7 +19,7 @@ from messaging.addressing import Address
 from messaging.events import Kind, Person, Received
 from messaging.importing import values
 from messaging.importing.numbers import Numbers
-from messaging.importing.rows import BadRow, Outcome, Result, Row, batches
+from messaging.importing.rows import BadRow, Outcome, Result, Row, batches, sorted_out
 from messaging.models import Conversation, Message, MessageEvent, MessageFile
 from messaging.placing import Places
 from messaging.providers import get as provider_of
@@ -99,25 +99,13 @@ class Importer:
     def take_in(self, rows: Iterable[Row]) -> Iterator[list[Outcome]]:
         """What became of the rows, a batch at a time, once it is committed."""
         for batch in batches(rows, BATCH):
-            told, outcomes = self._read(batch)
+            told, outcomes = sorted_out(batch, self._told)
             if self.dry_run:
                 outcomes += self._as_known(told)
             else:
                 outcomes += self._written(told)
                 self._let_live_ones_pass()
             yield sorted(outcomes, key=lambda each: each.line)
-
-    def _read(self, rows: Iterable[Row]) -> tuple[list[_Told], list[Outcome]]:
-        told, failed = [], []
-        for row in rows:
-            try:
-                if row.complaint:
-                    failed.append(Outcome(row.line, Result.FAILED, row.complaint))
-                else:
-                    told.append(self._told(row))
-            except BadRow as exc:
-                failed.append(Outcome(row.line, Result.FAILED, str(exc)))
-        return told, failed
 
     def _told(self, row: Row) -> _Told:
         instance = self._numbers.meant_by(row)

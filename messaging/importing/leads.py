@@ -18,7 +18,7 @@ from django.db.models.functions import Lower
 from messaging import addressing, standing, tagging
 from messaging.addressing import Address
 from messaging.importing import values
-from messaging.importing.rows import BadRow, Outcome, Result, Row, batches
+from messaging.importing.rows import BadRow, Outcome, Result, Row, batches, sorted_out
 from messaging.models import Lead, LeadIdentity, LeadTag, Stage, Tag
 from tenants.accounts.models import User
 from tenants.models import Tenant
@@ -86,21 +86,9 @@ class Importer:
     def take_in(self, rows: Iterable[Row]) -> Iterator[list[Outcome]]:
         """What became of the rows, a batch at a time, once it is committed."""
         for batch in batches(rows, BATCH):
-            told, outcomes = self._read(batch)
+            told, outcomes = sorted_out(batch, self._told)
             outcomes += self._written(told)
             yield sorted(outcomes, key=lambda each: each.line)
-
-    def _read(self, rows: Iterable[Row]) -> tuple[list[_Told], list[Outcome]]:
-        told, failed = [], []
-        for row in rows:
-            try:
-                if row.complaint:
-                    failed.append(Outcome(row.line, Result.FAILED, row.complaint))
-                else:
-                    told.append(self._told(row))
-            except BadRow as exc:
-                failed.append(Outcome(row.line, Result.FAILED, str(exc)))
-        return told, failed
 
     def _told(self, row: Row) -> _Told:
         addresses = tuple(

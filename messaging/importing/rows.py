@@ -4,17 +4,19 @@ import csv
 import json
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from io import BufferedReader, TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 LONGEST_LINE = 1_000_000
 _DELIMITERS = ",;\t"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BETWEEN_WORDS = re.compile(r"[\s_-]+")
+
+Told = TypeVar("Told")
 
 
 class BadFile(Exception):
@@ -194,6 +196,22 @@ def batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
         raise
     if batch:
         yield batch
+
+
+def sorted_out(
+    rows: Iterable[Row], told: Callable[[Row], Told]
+) -> tuple[list[Told], list[Outcome]]:
+    """What rows tell, and the outcomes of those that cannot be taken in."""
+    good, failed = [], []
+    for row in rows:
+        try:
+            if row.complaint:
+                failed.append(Outcome(row.line, Result.FAILED, row.complaint))
+            else:
+                good.append(told(row))
+        except BadRow as exc:
+            failed.append(Outcome(row.line, Result.FAILED, str(exc)))
+    return good, failed
 
 
 def _opened(path: Path) -> BufferedReader:

@@ -2,6 +2,7 @@
 
 import csv
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,7 +22,7 @@ SECONDS_BETWEEN_PROGRESS = 2
 MOST_TOLD = 100
 
 
-class ImportCommand(BaseCommand):
+class ImportCommand(BaseCommand, ABC):
     """A command that takes a file into a vendor, row by row; a second run adds nothing."""
 
     columns: tuple[str, ...]
@@ -44,9 +45,9 @@ class ImportCommand(BaseCommand):
         )
         parser.add_argument("--skip-unknown", action="store_true", help="leave unknown columns out")
 
+    @abstractmethod
     def importer(self, tenant: Tenant, options: dict[str, Any]):
         """What takes the rows in; called inside the tenant."""
-        raise NotImplementedError
 
     def handle(self, slug, file, **options):
         tenant = directory.tenant_of_slug(slug)
