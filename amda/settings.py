@@ -188,6 +188,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "tenants.middleware.tell_limits",
+    "amda.stack.middleware",
 ]
 
 TEMPLATES = [

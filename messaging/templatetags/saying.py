@@ -5,16 +5,15 @@ from functools import lru_cache
 import phonenumbers
 from django import template
 from django.utils import formats, timezone
-from django.utils.html import format_html
 from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 
 from messaging import optouts, templates
+from messaging.addressing import Kind as AddressKind
 from messaging.events import Kind
 from messaging.models import Message
 from messaging.providers import get as provider_of
 from messaging.providers.base import Blame
-from messaging.views import showing
 from tenants.models import ProviderInstance
 
 register = template.Library()
@@ -186,34 +185,30 @@ def up_to_99(count: int) -> str:
     return str(count) if count < 100 else "99+"
 
 
-@register.simple_tag
-def when(moment):
-    """How long ago, up to a day; then the date. The whole of it on hover."""
-    local = timezone.localtime(moment)
-    return format_html(
-        '<time datetime="{}" title="{}" data-relative>{}</time>',
-        local.isoformat(),
-        full(moment),
-        _ago(moment) or _short_date(local),
-    )
-
-
 @register.filter
 def full(moment) -> str:
     """Day and time, in the tenant's time zone."""
     return _written(moment, timezone.get_current_timezone_name(), get_language())
 
 
-# Lists are drawn anew with each event, mostly with the same moments in them.
 @lru_cache(maxsize=4096)
 def _written(moment, zone: str, language: str) -> str:
     return formats.date_format(timezone.localtime(moment), "DATETIME_FORMAT")
 
 
+def clock(moment) -> str:
+    """The time of day, in the tenant's time zone."""
+    return formats.time_format(timezone.localtime(moment), "TIME_FORMAT")
+
+
 @register.filter
 def day_name(day) -> str:
     """Today, yesterday, else the weekday and the date."""
-    days = (timezone.localdate() - day).days
+    return _day_name(day, (timezone.localdate() - day).days, get_language())
+
+
+@lru_cache(maxsize=4096)
+def _day_name(day, days: int, _language: str) -> str:
     if days in (0, 1):
         return (_("Today"), _("Yesterday"))[days]
     # Translators: a date format of Django, for the line between two days of a conversation.
@@ -233,13 +228,13 @@ def kind_icon(kind: str) -> str:
     return str(kind) if kind in KIND_WORDS else "placeholder"
 
 
-@register.filter
 def tick_icon(status: str) -> str:
+    """The icon of how far one of our messages came."""
     return TICKS[status][0] if status in TICKS else "clock"
 
 
-@register.filter
 def tick_word(status: str) -> str:
+    """The same, in words."""
     return TICKS[status][1] if status in TICKS else status
 
 
@@ -266,12 +261,8 @@ def author(message) -> str:
 
 @register.filter
 def identity_icon(identity) -> str:
-    return showing.address_icon(identity.kind)
-
-
-@register.filter
-def row_order(conversation) -> int:
-    return showing.row_order(conversation)
+    icons = {AddressKind.EMAIL: "email", AddressKind.PHONE: "phone"}
+    return icons.get(identity.kind, "whatsapp")
 
 
 def _host(address: str) -> str:
@@ -293,7 +284,8 @@ def _told_apart(address: str, number: int) -> str:
     return pretty(address) if _is_readable(address) else f"{pretty(address)} #{number}"
 
 
-def _ago(moment) -> str:
+def ago(moment) -> str:
+    """How long ago, up to a day; nothing for what is older."""
     seconds = (timezone.now() - moment).total_seconds()
     if seconds < 60:
         return _("now")
@@ -304,11 +296,16 @@ def _ago(moment) -> str:
     return ""
 
 
-def _short_date(local) -> str:
+def is_long_past(moment) -> bool:
+    """Whether a day is not understood without its year any more."""
+    return (timezone.now() - moment).days >= 300
+
+
+def short_date(moment, with_year: bool) -> str:
+    """The day in few letters."""
     # Translators: date formats of Django, for lists.
     recent, old = _("M j"), _("M j, Y")
-    is_recent = (timezone.localtime() - local).days < 300
-    return formats.date_format(local, recent if is_recent else old)
+    return formats.date_format(timezone.localtime(moment), old if with_year else recent)
 
 
 @register.filter

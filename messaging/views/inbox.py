@@ -7,13 +7,14 @@ from django.views.decorators.http import require_GET, require_POST
 from messaging import conversing, noting, queries, searching
 from messaging.filters import Filters
 from messaging.models import Conversation, Stage, Tag
-from messaging.views import showing
+from messaging.views import bubbles, showing
 from messaging.views.access import (
     conversation_or_404,
     message_or_404,
     page,
     tell_unread,
 )
+from messaging.views.rows import rows as rows_of
 from tenants.accounts.models import User
 from tenants.permissions import Action, may
 
@@ -34,7 +35,7 @@ def conversation(request, pk: int):
     opened = _opened(request, pk)
     if opened["conversation"].pk != pk:
         return redirect("messaging:conversation", opened["conversation"].pk)
-    context = {**opened, **_listed(request), "section": "inbox"}
+    context = {**opened, **_listed(request, opened=pk), "section": "inbox"}
     return render(request, "inbox/inbox.html", context)
 
 
@@ -67,11 +68,7 @@ def row(request, pk: int):
     filters = Filters.read(request.GET)
     if found.pk != pk or not _belongs(request.user, found, filters):
         return tell_unread(HttpResponse(status=204), request.user)
-    context = {
-        "each": found,
-        "filters": filters,
-        "numbers": showing.numbers(request),
-    }
+    context = {"rows": rows_of(request, [found], filters)}
     return tell_unread(render(request, "inbox/row.html", context), request.user)
 
 
@@ -97,8 +94,8 @@ def messages(request, pk: int):
 def message(request, pk: int):
     """One message, to be put where it belongs."""
     found = message_or_404(request, pk)
-    context = {"bubble": showing.bubble(found), "may_reply": may(request.user, Action.REPLY)}
-    return render(request, "inbox/message.html", context)
+    context = {"entries": [bubbles.bubble(found)], "may_reply": may(request.user, Action.REPLY)}
+    return render(request, "inbox/entries.html", context)
 
 
 @require_GET
@@ -143,7 +140,7 @@ def _opened(request, pk: int) -> dict:
     found = conversation_or_404(request, pk)
     stretch, place = _where_to_begin(request, found)
     _mark_read(request, found)
-    return {**showing.pane(request, found, stretch), **place}
+    return {**showing.pane(request, found, stretch, place.get("first_unread")), **place}
 
 
 def _where_to_begin(request, found: Conversation) -> tuple[queries.Stretch, dict]:
@@ -175,7 +172,7 @@ def _mark_read(request, found: Conversation) -> None:
         conversing.mark_read(found)
 
 
-def _listed(request, after: str | None = None) -> dict:
+def _listed(request, after: str | None = None, opened: int | None = None) -> dict:
     filters = Filters.read(request.GET)
     context = {
         "filters": filters,
@@ -186,17 +183,19 @@ def _listed(request, after: str | None = None) -> dict:
         "is_first_page": not after,
     }
     if filters.text:
-        return {**context, **_found(request.user, filters, int(after) if after else None)}
+        return {**context, **_found(request, filters, int(after) if after else None, opened)}
     cursor = queries.Cursor.read(after) if after else None
     listed = queries.conversations(request.user, filters, cursor)
-    return {**context, "rows": listed.rows, "next": listed.next}
+    rows = rows_of(request, listed.rows, filters, opened)
+    return {**context, "rows": rows, "next": listed.next}
 
 
-def _found(user, filters: Filters, after: int | None) -> dict:
+def _found(request, filters: Filters, after: int | None, opened: int | None) -> dict:
     """What is looked for: whoever is called so, on the first page, and what was said."""
-    said = searching.messages(user, filters, after)
+    called_so = searching.conversations(request.user, filters) if after is None else []
+    said = searching.messages(request.user, filters, after)
     return {
-        "rows": searching.conversations(user, filters) if after is None else [],
+        "rows": rows_of(request, called_so, filters, opened),
         "found": said.rows,
         "next": said.next,
     }

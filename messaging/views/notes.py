@@ -8,7 +8,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from messaging import noting
 from messaging.forms import NoteInConversationForm
-from messaging.views import showing
+from messaging.views import bubbles, showing
 from messaging.views.access import conversation_or_404, note_or_404, page, tell_unread
 from tenants.accounts.models import User
 from tenants.permissions import Action
@@ -34,7 +34,7 @@ def write(request, pk: int):
     )
     if not request.htmx:
         return redirect("messaging:conversation", conversation.pk)
-    return render(request, "inbox/note.html", {"entry": showing.NoteEntry(note)}, status=201)
+    return render(request, "inbox/entries.html", {"entries": [bubbles.NoteEntry(note)]}, status=201)
 
 
 @require_GET
@@ -42,7 +42,7 @@ def write(request, pk: int):
 def note(request, pk: int):
     """One note, to be put where it belongs."""
     return render(
-        request, "inbox/note.html", {"entry": showing.NoteEntry(note_or_404(request, pk))}
+        request, "inbox/entries.html", {"entries": [bubbles.NoteEntry(note_or_404(request, pk))]}
     )
 
 

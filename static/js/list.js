@@ -2,6 +2,7 @@
 
 import { filtersOf, query, targetOf } from "./addresses.js";
 import { elementsOf, fetchPiece, fill } from "./fetching.js";
+import { words } from "./words.js";
 
 const ROWS = ":scope > [data-conversation], :scope > [data-found]";
 
@@ -86,8 +87,13 @@ export const current = () =>
 
 /** Say or stop saying that a colleague is answering in a conversation. */
 export function showAnswering(id, isAnswering) {
-  const mark = rowOf(id)?.querySelector(".answering");
-  if (mark) mark.hidden = !isAnswering;
+  const facts = rowOf(id)?.querySelector(".row-facts");
+  facts?.querySelector(".answering")?.remove();
+  if (!facts || !isAnswering) return;
+  const mark = document.createElement("span");
+  mark.className = "answering";
+  mark.textContent = words.answering;
+  facts.prepend(mark);
 }
 
 /** Give the focus back to the row of a conversation. */

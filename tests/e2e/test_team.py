@@ -81,6 +81,7 @@ def test_colleague_sees_who_is_answering(owner, agent):
     owner.locator("#composer-text").press_sequentially("Hello")
 
     expect(agent.locator("#answering")).to_contain_text("répond", timeout=SOON)
+    expect(agent.locator(".row[aria-current] .answering")).to_have_text("réponse en cours…")
     expect(owner.locator("#answering")).to_be_empty()
 
 

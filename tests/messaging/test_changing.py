@@ -6,7 +6,7 @@ from itertools import permutations
 import pytest
 
 from messaging.models import Conversation, Message, MessageEvent
-from messaging.views import showing
+from messaging.views import bubbles
 from tenants import context
 from tenants.models import WebhookDelivery
 from tests import factories
@@ -111,7 +111,7 @@ def test_reaction_taken_back_is_shown_no_more_and_never_opens_a_conversation(ten
 
     with context.entered(tenant):
         message = Message.objects.get()
-        assert [each.emoji for each in showing.bubble(message).reactions] == []
+        assert [each.emoji for each in bubbles.bubble(message).reactions] == []
         assert message.reactions["contact"]["emoji"] == ""
     with context.entered(other_tenant):
         theirs.refresh_from_db()
@@ -140,7 +140,7 @@ def test_reactions_of_a_group_are_each_persons_own(tenant):
     drain(tenant)
 
     with context.entered(tenant):
-        (shown,) = showing.bubble(Message.objects.get()).reactions
+        (shown,) = bubbles.bubble(Message.objects.get()).reactions
         assert (shown.emoji, len(shown.people)) == ("👍", 2)
 
 

@@ -30,7 +30,7 @@ def conversation(tenant) -> Conversation:
 
 
 def texts(answer) -> list[int]:
-    return [int(bubble.message.text) for bubble in answer.context["bubbles"]]
+    return [int(bubble.message.text) for bubble in answer.context["entries"]]
 
 
 def numbered(tenant, number: int) -> Message:
@@ -149,7 +149,7 @@ def test_filters_of_the_address_narrow_list_and_rows_alike(browser, mixed, asked
     asked = {name: ids.get(value, value) for name, value in asked.items()}
     wanted = {mixed[name] for name in expected}
 
-    listed = {each.pk for each in browser.get("/", asked).context["rows"]}
+    listed = {each.conversation.pk for each in browser.get("/", asked).context["rows"]}
     rows = {
         mixed[name]
         for name in ("plain", "of_agent", "closed", "read")

@@ -1,0 +1,123 @@
+"""Small things that stand in many places of a page: faces, ticks, moments, last words.
+
+Lists hold dozens of them, so each is drawn here in one go; what does not depend on a conversation
+is drawn once for each language.
+"""
+
+from functools import lru_cache
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import Truncator
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+
+from amda.templatetags.looks import icon
+from messaging.templatetags import saying
+
+register = template.Library()
+
+EMPTY = mark_safe("")
+
+
+@register.simple_tag
+def avatar(name: str, instead: str = "person") -> SafeString:
+    """A round picture: the initials of a name, or the icon `instead` where there are none."""
+    inside = saying.initials(name) or icon(instead)
+    return format_html('<span class="avatar" aria-hidden="true">{}</span>', inside)
+
+
+@register.simple_tag
+def vip_mark(lead) -> SafeString:
+    """The star of a VIP, nothing beside anybody else."""
+    return _vip_mark(get_language()) if lead.is_vip else EMPTY
+
+
+@register.simple_tag
+def tick(status: str, look: str = "tick") -> SafeString:
+    """How far one of our messages came; a word for screen readers and on hover."""
+    return _tick(status, look, get_language())
+
+
+@register.simple_tag
+def last_message(conversation) -> SafeString:
+    """What was said last in a conversation: its text, else what it is."""
+    kind, said = conversation.last_message_kind, conversation.last_message_snippet
+    if kind == "deleted":
+        inside = format_html("{} {}", icon("trash"), _("Message deleted"))
+    elif kind and kind != "text":
+        inside = format_html("{} {}", icon(saying.kind_icon(kind)), said or saying.kind_word(kind))
+    else:
+        inside = said or _("Message without text")
+    return format_html('<bdi class="snippet">{}</bdi>', inside)
+
+
+def draft(text: str) -> SafeString:
+    """What somebody began to write."""
+    begun = Truncator(text).chars(120)
+    label = _("Draft:")
+    return format_html('<bdi class="snippet"><span class="draft">{}</span> {}</bdi>', label, begun)
+
+
+@register.simple_tag
+def when(moment) -> SafeString:
+    """How long ago, up to a day; then the date. The whole of it on hover."""
+    if ago := saying.ago(moment):
+        return _time(moment, ago)
+    zone, language = timezone.get_current_timezone_name(), get_language()
+    return _dated(moment, saying.is_long_past(moment), zone, language)
+
+
+@register.simple_tag
+def at_time(moment) -> SafeString:
+    """The time of day. The whole of it on hover."""
+    return _at_time(moment, timezone.get_current_timezone_name(), get_language())
+
+
+@lru_cache
+def _vip_mark(_language: str) -> SafeString:
+    return format_html(
+        '<span class="vip-mark" title="{}">{}{}</span>',
+        _("VIP: messages to this lead leave first"),
+        icon("star-full"),
+        _("VIP"),
+    )
+
+
+@lru_cache
+def _tick(status: str, look: str, _language: str) -> SafeString:
+    word = saying.tick_word(status)
+    return format_html(
+        '<span class="{}" data-tick="{}" title="{}">{}</span>',
+        look,
+        status,
+        word,
+        icon(saying.tick_icon(status), word),
+    )
+
+
+# Lists and conversations are drawn anew with each event, mostly with the same moments in them.
+@lru_cache(maxsize=4096)
+def _dated(moment, with_year: bool, _zone: str, _language: str) -> SafeString:
+    return _time(moment, saying.short_date(moment, with_year))
+
+
+@lru_cache(maxsize=4096)
+def _at_time(moment, _zone: str, _language: str) -> SafeString:
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        moment.isoformat(),
+        saying.full(moment),
+        saying.clock(moment),
+    )
+
+
+def _time(moment, words: str) -> SafeString:
+    return format_html(
+        '<time datetime="{}" title="{}" data-relative>{}</time>',
+        moment.isoformat(),
+        saying.full(moment),
+        words,
+    )
