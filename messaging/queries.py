@@ -12,9 +12,9 @@ from messaging.filters import NO_FILTERS, Filters
 from messaging.models import Activity, Conversation, Lead, LeadIdentity, Message, MessageFile
 from tenants.permissions import Action, may
 
-PAGE = 30
+PAGE = 20
 # Around a message that was jumped to: as much before it as after it.
-AROUND = 15
+AROUND = 10
 LARGEST_ID = 2**63 - 1
 
 

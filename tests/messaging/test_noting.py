@@ -113,8 +113,10 @@ def test_every_note_stands_in_exactly_one_stretch(tenant, agent, conversation):
                 break
             stretch = queries.newest(conversation, stretch.older)
         middle = queries.around(conversation, queries.Cursor(NOW + timedelta(minutes=40), 0))
-        after = queries.newer(conversation, middle.newer)
-        both = [*noting.beside(conversation, middle), *noting.beside(conversation, after)]
+        both, stretch = noting.beside(conversation, middle), middle
+        while stretch.newer is not None:
+            stretch = queries.newer(conversation, stretch.newer)
+            both += noting.beside(conversation, stretch)
 
     assert seen == list(range(-1, 81))
     numbers = [int(note.text) for note in both]

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from messaging import queries
 from messaging.models import Conversation, Message
 from tenants import context
 from tests import factories
@@ -29,6 +30,9 @@ def conversation(tenant) -> Conversation:
         return made
 
 
+LAST = list(range(100 - queries.PAGE, 100))
+
+
 def texts(answer) -> list[int]:
     return [int(bubble.message.text) for bubble in answer.context["entries"]]
 
@@ -41,7 +45,7 @@ def numbered(tenant, number: int) -> Message:
 def test_conversation_opens_at_its_end(browser, conversation):
     opened = browser.get(f"/inbox/{conversation.pk}/")
 
-    assert texts(opened) == list(range(70, 100))
+    assert texts(opened) == LAST
     assert opened.context["newer"] is None
 
 
@@ -50,7 +54,7 @@ def test_message_that_was_asked_for_stands_in_the_middle(browser, tenant, conver
 
     opened = browser.get(f"/inbox/{conversation.pk}/pane/", {"message": target.pk})
 
-    assert texts(opened) == list(range(26, 56))
+    assert texts(opened) == list(range(41 - queries.AROUND, 41 + queries.AROUND))
     assert f'data-target="message-{target.pk}"' in opened.content.decode()
 
 
@@ -78,7 +82,9 @@ def test_messages_of_the_same_moment_are_neither_lost_nor_doubled(browser, tenan
     before = browser.get(path, {"before": str(opened.context["older"])})
     after = browser.get(path, {"after": str(opened.context["newer"])})
 
-    assert texts(before) + texts(opened) + texts(after) == list(range(86))
+    shown = texts(before) + texts(opened) + texts(after)
+    aside = queries.AROUND + queries.PAGE
+    assert shown == list(range(41 - aside, 41 + aside))
 
 
 def test_conversation_opens_at_the_first_unread_message(browser, tenant, conversation):
@@ -88,7 +94,7 @@ def test_conversation_opens_at_the_first_unread_message(browser, tenant, convers
     opened = browser.get(f"/inbox/{conversation.pk}/")
 
     assert opened.context["first_unread"] == numbered(tenant, 50).pk
-    assert texts(opened) == list(range(36, 66))
+    assert texts(opened) == list(range(51 - queries.AROUND, 51 + queries.AROUND))
     assert opened.content.decode().count("data-unread-line") == 1
 
 
@@ -99,7 +105,7 @@ def test_few_unread_messages_show_with_the_end(browser, tenant, conversation):
     opened = browser.get(f"/inbox/{conversation.pk}/")
 
     assert opened.context["first_unread"] == numbered(tenant, 97).pk
-    assert texts(opened) == list(range(70, 100))
+    assert texts(opened) == LAST
 
 
 def test_message_of_another_conversation_is_not_jumped_to(browser, tenant, conversation):
@@ -108,7 +114,7 @@ def test_message_of_another_conversation_is_not_jumped_to(browser, tenant, conve
 
     opened = browser.get(f"/inbox/{conversation.pk}/", {"message": other.last_message_id})
 
-    assert texts(opened) == list(range(70, 100))
+    assert texts(opened) == LAST
 
 
 @pytest.mark.parametrize("query", ["after=nonsense", "before=2026-01-01~5", "count=many"])
