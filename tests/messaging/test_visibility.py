@@ -56,7 +56,7 @@ def test_lists_search_and_counts_hold_what_one_may_see(tenant, three, agent, own
         found = [
             each.message.text for each in searching.messages(agent, Filters(text="words")).rows
         ]
-        people = names(searching.conversations(agent, Filters(text="Theirs")))
+        people = names(searching.conversations(agent, Filters(text="Theirs")).rows)
         everything = names(queries.conversations(owner).rows)
 
     assert listed == ["Free", "Mine"]
