@@ -7,6 +7,7 @@ QUEUES = {
     "outbox": 3,
     "history": 2,
     "media": 1,
+    "removals": 2,
     "instances": 6,
     "crm": 2,
     "default": 2,
@@ -49,7 +50,7 @@ def on_app_ready(app: Any) -> None:
     app.task(name="amda.fetch_media", queue="media", retry=again)(tasks.fetch_media)
     app.task(name="amda.look_after", queue="instances")(tasks.look_after)
     app.task(name="amda.reconcile", queue="default", retry=patiently)(tasks.reconcile)
-    app.task(name="amda.discard_files", queue="media", retry=patiently)(tasks.discard_files)
+    app.task(name="amda.discard_files", queue="removals", retry=patiently)(tasks.discard_files)
     app.task(name="amda.synchronise_templates", queue="default", retry=patiently)(
         tasks.synchronise_templates
     )

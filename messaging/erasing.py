@@ -99,7 +99,7 @@ def remove(messages: Collection[Message]) -> None:
             by_instance.setdefault(message.instance_id, []).append(message.external_id)
     for instance, external_ids in by_instance.items():
         bodies.erase_naming(current_number(), instance, external_ids, withdrawn=True)
-    media.forget(ids)
+    media.forget_old(ids)
     Activity.objects.filter(message__in=ids).update(snippet="", message=None)
     Message.objects.filter(pk__in=ids).delete()
 
