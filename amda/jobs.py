@@ -40,6 +40,7 @@ def on_app_ready(app: Any) -> None:
     from alerts import tasks as alerts
     from billing import tasks as billing_tasks
     from messaging import tasks
+    from tenants import expiring
 
     again = RetryStrategy(max_attempts=10, wait=5)
     patiently = RetryStrategy(max_attempts=50, wait=20)
@@ -84,6 +85,7 @@ def on_app_ready(app: Any) -> None:
     app.task(name="amda.end_subscription", queue="default", retry=patiently)(
         billing_tasks.end_subscription
     )
+    app.task(name="amda.discard_exports", queue="removals", retry=patiently)(expiring.discard)
     app.task(name="amda.undertake", queue="default", retry=patiently)(undertake)
     keep_billing = app.task(name="amda.keep_billing", queue="default", queueing_lock="keep_billing")
     app.periodic(cron="*/5 * * * *")(keep_billing(billing_tasks.keep_billing))

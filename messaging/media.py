@@ -26,7 +26,7 @@ from messaging.events import Attachment
 from messaging.models import Message, MessageFile
 from messaging.providers import get as provider_of
 from messaging.providers.base import SendError
-from tenants import context, limits, orders
+from tenants import context, expiring, limits, orders
 from tenants.models import ProviderInstance
 
 logger = logging.getLogger(__name__)
@@ -177,6 +177,8 @@ def discard(paths: Iterable[str]) -> None:
     for path in paths:
         if not MessageFile.objects.filter(Q(path=path) | Q(preview_path=path)).exists():
             default_storage.delete(path)
+    # An export that began before has read them.
+    expiring.take_away(context.current_number())
     recount()
 
 
