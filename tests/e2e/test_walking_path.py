@@ -122,6 +122,7 @@ def test_double_click_on_send_is_one_message(inbox, phone):
 
 def test_answer_quotes_the_message_it_is_about(inbox, phone):
     question, later, reply = words("Bleu ou vert ?"), words("Et livré quand ?"), words("Bleu")
+    expect(inbox.locator("#live-state")).to_have_attribute("data-state", "live", timeout=SOON)
     open_chat(phone, "Hugo")
     say(phone, question)
     say(phone, later)
