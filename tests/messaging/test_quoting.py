@@ -94,7 +94,7 @@ def test_message_that_is_gone_is_not_quoted_and_nothing_is_sent(browser, tenant,
     answer = send(browser, asked.conversation_id, reply_to="Q1")
 
     assert answer.status_code == 422
-    assert "no longer there" in answer.content.decode()
+    assert "n’est plus là" in answer.content.decode()
     with context.entered(tenant):
         assert Message.objects.filter(direction="out").count() == 0
 
