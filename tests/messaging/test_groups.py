@@ -162,7 +162,7 @@ def test_found_message_of_a_group_has_the_groups_face_and_its_author(browser, te
     with context.entered(tenant):
         said(group, "chandeliers", author=MODOU, name="Modou")
 
-    page = browser.get("/inbox/rows/?text=chandeliers").content.decode()
+    page = browser.get("/inbox/rows/", {"q": "chandeliers"}).content.decode()
 
     assert "#group" in page
     assert "<bdi>Modou</bdi>: " in page
