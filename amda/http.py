@@ -1,16 +1,25 @@
-"""Outgoing HTTP: every call to a provider has time limits and goes to an allowed address."""
+"""Outgoing HTTP: every call to a provider ends in time and goes to an allowed address."""
 
 import ipaddress
 import socket
 import ssl
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from urllib.parse import urlsplit
 
 import httpx
 from django.conf import settings
 
+from amda import deadlines
+
 TIMEOUT = httpx.Timeout(20, connect=5, pool=5)
+# From the connection to the last byte of the answer, redirects included. A request may ask for
+# another time in its extension of this name.
+EXCHANGE_SECONDS = 120
+SECONDS = "exchange_seconds"
+# More than any answer of an API. A file is read piece by piece, to the limit of whoever reads it.
+LONGEST_ANSWER = 20 * 1024 * 1024
 MOST_REDIRECTS = 3
 DIAL_SECONDS = 5
 
@@ -21,6 +30,10 @@ _NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:
 
 class Forbidden(httpx.ConnectError):
     """The address is not one we let a tenant's setting lead to."""
+
+
+class AnswerTooLong(httpx.RequestError):
+    """An answer that was to be read at once is longer than any should be."""
 
 
 def client() -> httpx.Client:
@@ -34,7 +47,7 @@ def client() -> httpx.Client:
         follow_redirects=False,
         max_redirects=MOST_REDIRECTS,
         trust_env=False,
-        transport=GuardedTransport(httpx.HTTPTransport(verify=_trust(), retries=0)),
+        transport=GuardedTransport(deadlines.Transport(_trust())),
     )
 
 
@@ -48,17 +61,55 @@ class GuardedTransport(httpx.BaseTransport):
     """Resolves the host itself, refuses private addresses and calls the one it looked at.
 
     The connection goes to the checked address, so that a name that changes between the look
-    and the call leads nowhere else.
+    and the call leads nowhere else. It ends when the time for the whole exchange is over.
     """
 
     def __init__(self, inner: httpx.BaseTransport) -> None:
         self._inner = inner
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        return self._inner.handle_request(_pinned(request))
+        deadline = request.extensions.get(_DEADLINE)
+        if deadline is None:
+            deadline = time.monotonic() + request.extensions.get(SECONDS, EXCHANGE_SECONDS)
+            # A redirect's request takes it over.
+            request.extensions[_DEADLINE] = deadline
+        pinned = _pinned(request)
+        limits = deadlines.limited(pinned.extensions.get("timeout", {}), deadline)
+        pinned.extensions["timeout"] = limits
+        return _Answer.of(self._inner.handle_request(pinned))
 
     def close(self) -> None:
         self._inner.close()
+
+
+_DEADLINE = "exchange_deadline"
+
+
+class _Answer(httpx.Response):
+    """An answer that is not read into memory beyond what an answer may hold, unpacked."""
+
+    _is_read_at_once = False
+
+    @classmethod
+    def of(cls, answer: httpx.Response) -> "_Answer":
+        return cls(
+            answer.status_code,
+            headers=answer.headers,
+            stream=answer.stream,
+            extensions=answer.extensions,
+        )
+
+    def read(self) -> bytes:
+        self._is_read_at_once = True
+        return super().read()
+
+    def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        size = 0
+        for piece in super().iter_bytes(chunk_size):
+            size += len(piece)
+            if self._is_read_at_once and size > LONGEST_ANSWER:
+                raise AnswerTooLong("the answer is too long", request=self.request)
+            yield piece
 
 
 def may_call(url: str) -> bool:

@@ -7,6 +7,7 @@ QUEUES = {
     "outbox": 3,
     "history": 2,
     "media": 1,
+    "removals": 2,
     "instances": 6,
     "crm": 2,
     "default": 2,
@@ -39,6 +40,7 @@ def on_app_ready(app: Any) -> None:
     from alerts import tasks as alerts
     from billing import tasks as billing_tasks
     from messaging import tasks
+    from tenants import expiring
 
     again = RetryStrategy(max_attempts=10, wait=5)
     patiently = RetryStrategy(max_attempts=50, wait=20)
@@ -49,7 +51,7 @@ def on_app_ready(app: Any) -> None:
     app.task(name="amda.fetch_media", queue="media", retry=again)(tasks.fetch_media)
     app.task(name="amda.look_after", queue="instances")(tasks.look_after)
     app.task(name="amda.reconcile", queue="default", retry=patiently)(tasks.reconcile)
-    app.task(name="amda.discard_files", queue="media", retry=patiently)(tasks.discard_files)
+    app.task(name="amda.discard_files", queue="removals", retry=patiently)(tasks.discard_files)
     app.task(name="amda.synchronise_templates", queue="default", retry=patiently)(
         tasks.synchronise_templates
     )
@@ -83,6 +85,7 @@ def on_app_ready(app: Any) -> None:
     app.task(name="amda.end_subscription", queue="default", retry=patiently)(
         billing_tasks.end_subscription
     )
+    app.task(name="amda.discard_exports", queue="removals", retry=patiently)(expiring.discard)
     app.task(name="amda.undertake", queue="default", retry=patiently)(undertake)
     keep_billing = app.task(name="amda.keep_billing", queue="default", queueing_lock="keep_billing")
     app.periodic(cron="*/5 * * * *")(keep_billing(billing_tasks.keep_billing))

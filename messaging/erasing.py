@@ -13,7 +13,7 @@ from django.utils import timezone
 from messaging import bodies, media, previews
 from messaging.espo import queueing
 from messaging.models import Activity, Message, MessageEvent
-from tenants import orders
+from tenants import expiring, orders
 from tenants.api import idempotency
 from tenants.context import current_number
 
@@ -85,6 +85,7 @@ def take_out(tenant: int, instance_id: int, external_id: str) -> None:
     message.events.exclude(detail="").update(detail="")
     queueing.correct(message.pk, now=timezone.now())
     _correct_remembered_answers(message)
+    expiring.take_away(tenant)
 
 
 def remove(messages: Collection[Message]) -> None:
@@ -99,9 +100,10 @@ def remove(messages: Collection[Message]) -> None:
             by_instance.setdefault(message.instance_id, []).append(message.external_id)
     for instance, external_ids in by_instance.items():
         bodies.erase_naming(current_number(), instance, external_ids, withdrawn=True)
-    media.forget(ids)
+    media.forget_old(ids)
     Activity.objects.filter(message__in=ids).update(snippet="", message=None)
     Message.objects.filter(pk__in=ids).delete()
+    expiring.take_away(current_number())
 
 
 def _renew(message: Message) -> None:

@@ -114,7 +114,7 @@ def _taken_from_others(mine: Message, name: str, value: str) -> dict[str, str]:
 
 
 def _remove_copy(copy: Message, mine: Message) -> None:
-    media.forget([copy.pk])
+    media.forget_old([copy.pk])
     Conversation.objects.filter(last_message_id=copy.pk).update(**previews.of(mine))
     realtime.publish("message", conversation=copy.conversation_id, message=copy.pk)
     Message.objects.filter(pk=copy.pk).delete()

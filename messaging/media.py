@@ -26,7 +26,7 @@ from messaging.events import Attachment
 from messaging.models import Message, MessageFile
 from messaging.providers import get as provider_of
 from messaging.providers.base import SendError
-from tenants import context, limits, orders
+from tenants import context, expiring, limits, orders
 from tenants.models import ProviderInstance
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,8 @@ State = MessageFile.State
 FIRST_WAIT_SECONDS = 5
 LONGEST_WAIT_SECONDS = 6 * 3600
 _BLOCK = 256 * 1024
+# So few that a withdrawn file never waits long for others to go.
+_REMOVED_AT_ONCE = 200
 # How long a person's own retry goes on where the provider's time is over already.
 _GRACE = timedelta(minutes=10)
 
@@ -148,7 +150,13 @@ def attach(files: Sequence[MessageFile], message: Message) -> bool:
 
 
 def forget(messages: Iterable[int]) -> None:
-    """Remove the files of messages, rows now and contents by a job of the same transaction."""
+    """Remove the files of withdrawn messages, rows now and contents by a job of the same
+    transaction, which goes before whatever else there is to remove."""
+    _remove(MessageFile.objects.filter(message__in=list(messages)), orders.SOON)
+
+
+def forget_old(messages: Iterable[int]) -> None:
+    """Remove the files of messages that are kept no longer, in the same way but in their turn."""
     _remove(MessageFile.objects.filter(message__in=list(messages)))
 
 
@@ -169,6 +177,8 @@ def discard(paths: Iterable[str]) -> None:
     for path in paths:
         if not MessageFile.objects.filter(Q(path=path) | Q(preview_path=path)).exists():
             default_storage.delete(path)
+    # An export that began before has read them.
+    expiring.take_away(context.current_number())
     recount()
 
 
@@ -355,14 +365,21 @@ def _end(file: MessageFile, state: str, error: str) -> None:
     _tell(file)
 
 
-def _remove(files) -> None:
+def _remove(files, priority: int = 0) -> None:
     """Delete rows and order the removal of what they held, both or neither."""
     held = list(files.select_for_update())
     if not held:
         return
-    paths = {path for file in held for path in _places(file)}
+    paths = sorted({path for file in held for path in _places(file)})
     MessageFile.objects.filter(pk__in=[file.pk for file in held]).delete()
-    orders.order("discard_files", "media", tenant=context.current_number(), paths=sorted(paths))
+    for first in range(0, len(paths), _REMOVED_AT_ONCE):
+        orders.order(
+            "discard_files",
+            "removals",
+            priority=priority,
+            tenant=context.current_number(),
+            paths=paths[first : first + _REMOVED_AT_ONCE],
+        )
 
 
 def _places(file: MessageFile) -> list[str]:

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from messaging import erasing, folding
 from messaging.models import Conversation, Draft, Message, MessageEvent, Note
-from tenants import audit, orders
+from tenants import audit, expiring, orders
 from tenants.context import current_number
 
 BATCH = 500
@@ -61,6 +61,8 @@ def _unread_left(touched: set[int], messages: list[Message]) -> dict[int, int]:
 
 @transaction.atomic
 def _remove_words_of_the_team(before: datetime) -> None:
-    Note.objects.filter(created_at__lt=before).delete()
-    Draft.objects.filter(updated_at__lt=before).delete()
+    notes, _of_each = Note.objects.filter(created_at__lt=before).delete()
+    drafts, _of_each = Draft.objects.filter(updated_at__lt=before).delete()
+    if notes or drafts:
+        expiring.take_away(current_number())
     MessageEvent.objects.filter(message=None, recorded_at__lt=before).delete()

@@ -21,7 +21,7 @@ from messaging import (
 )
 from messaging.espo import running
 from messaging.providers.base import SendError
-from tenants import audit, context, directory, orders
+from tenants import audit, context, directory, expiring, orders
 from tenants.accounts.models import RememberedWrite, User
 from tenants.models import ProviderInstance, Tenant
 
@@ -172,6 +172,7 @@ def forget_old(timestamp: int) -> None:
     inbox.forget_old(timezone.now())
     moving.forget_keys(timezone.now())
     orders.forget_failed(KEEP_FAILED_JOBS_DAYS)
+    expiring.take_away_old(timezone.now())
     before = timezone.now() - REMEMBER_WRITES
     for tenant in list(Tenant.objects.order_by("number")):
         with context.entered(tenant):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import IO, Any
+from uuid import uuid4
 
 from django.core.files import File
 from django.core.files.storage import default_storage
@@ -23,6 +24,7 @@ from tenants.models import Tenant, Undertaking
 from tenants.undertaking import Progress
 
 FOLDER = "exports"
+ATTEMPTS = 3
 BLOCK = 256 * 1024
 # What lets somebody in, or belongs to the software and not to the vendor.
 LEFT_OUT = {
@@ -51,6 +53,10 @@ PUBLIC = {
 }
 
 
+class Overtaken(Exception):
+    """Something was withdrawn or removed during every attempt: the zip might still hold it."""
+
+
 @dataclass(frozen=True)
 class Part:
     """One file of JSON lines in the zip."""
@@ -62,17 +68,37 @@ class Part:
 
 
 def export(undertaking: Undertaking, tell: Progress) -> dict[str, Any]:
-    """Write the zip into the vendor's own folder, where erasing the vendor finds it."""
+    """Write the zip into the vendor's own folder, where erasing the vendor finds it.
+
+    It starts again where something was removed meanwhile that it may have read before.
+    """
     tenant = directory.tenant_numbered(undertaking.tenant_number)
-    path = f"{folder_of(tenant.number)}/{undertaking.pk}.zip"
-    with tempfile.TemporaryFile() as spool:
-        manifest = write(tenant, spool, tell)
-        size = spool.tell()
-        spool.seek(0)
-        undertaking.path = default_storage.save(path, File(spool))
+    for _attempt in range(ATTEMPTS):
+        _name_anew(undertaking)
+        with tempfile.TemporaryFile() as spool:
+            manifest = write(tenant, spool, tell)
+            size = spool.tell()
+            spool.seek(0)
+            default_storage.save(undertaking.path, File(spool))
+        if _is_still_named(undertaking):
+            sums = {name: manifest[name] for name in ("rows", "files", "file_bytes")}
+            return {**sums, "tables": len(manifest["tables"]), "zip_bytes": size}
+        default_storage.delete(undertaking.path)
+    raise Overtaken(f"undertaking {undertaking.pk}")
+
+
+def _name_anew(undertaking: Undertaking) -> None:
+    """A place that no removal ordered before can mean; what a dead worker left goes."""
+    if undertaking.path:
+        default_storage.delete(undertaking.path)
+    folder = folder_of(undertaking.tenant_number)
+    undertaking.path = f"{folder}/{undertaking.pk}-{uuid4().hex}.zip"
+    # Kept before the first row is read: from here on, a removal takes the name away.
     undertaking.save(update_fields=["path"])
-    sums = {name: manifest[name] for name in ("rows", "files", "file_bytes")}
-    return {**sums, "tables": len(manifest["tables"]), "zip_bytes": size}
+
+
+def _is_still_named(undertaking: Undertaking) -> bool:
+    return Undertaking.objects.filter(pk=undertaking.pk, path=undertaking.path).exists()
 
 
 def folder_of(number: int) -> str:

@@ -10,9 +10,18 @@ from django.db import connection
 INBOX_LOCK = 7_260_003
 
 
-def order(task: str, queue: str, *, at: datetime | None = None, **args: Any) -> None:
-    """Order a job; it commits or vanishes with the open transaction."""
-    _insert(queue, task, None, args, at)
+# What somebody was promised soon goes before what only has to be done.
+SOON = 10
+
+
+def order(
+    task: str, queue: str, *, at: datetime | None = None, priority: int = 0, **args: Any
+) -> None:
+    """Order a job; it commits or vanishes with the open transaction.
+
+    Of what waits in a queue, the highest priority goes first, then what was ordered first.
+    """
+    _insert(queue, task, None, args, at, priority)
 
 
 def order_once(task: str, queue: str, *, key: str, at: datetime | None = None, **args: Any) -> None:
@@ -45,17 +54,19 @@ def forget_failed(days: int) -> None:
         cursor.execute(FORGET_FAILED, [f"{days} days"])
 
 
-def _insert(queue: str, task: str, key: str | None, args: dict, at: datetime | None) -> None:
+def _insert(
+    queue: str, task: str, key: str | None, args: dict, at: datetime | None, priority: int = 0
+) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(ORDER, [queue, f"amda.{task}", key, json.dumps(args), at])
+        cursor.execute(ORDER, [queue, f"amda.{task}", key, json.dumps(args), at, priority])
 
 
 # The job library's own function raises where a queueing lock is taken, which would abort the
 # transaction; its table, triggers and events are the same for a plain INSERT.
 ORDER = """
 INSERT INTO public.procrastinate_jobs
-    (queue_name, task_name, queueing_lock, args, scheduled_at)
-VALUES (%s, %s, %s, %s::jsonb, %s)
+    (queue_name, task_name, queueing_lock, args, scheduled_at, priority)
+VALUES (%s, %s, %s, %s::jsonb, %s, %s)
 ON CONFLICT (queueing_lock) WHERE status = 'todo'
 DO UPDATE SET scheduled_at = EXCLUDED.scheduled_at
 WHERE procrastinate_jobs.scheduled_at IS NOT NULL

@@ -13,7 +13,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from messaging.views.ranges import Blocks, BlocksInThreads
-from tenants import audit
+from tenants import audit, expiring
 from tenants.models import Undertaking
 
 SALT = "amda.admin.export"
@@ -59,7 +59,7 @@ class UndertakingAdmin(ModelAdmin):
 
     def change_view(self, request, object_id, form_url="", extra_context=None):
         undertaking = self.get_object(request, object_id)
-        facts = {"link": link_to(undertaking, request.user)} if undertaking else {}
+        facts = _zip_of(undertaking, request.user) if undertaking else {}
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **facts})
 
     def download(self, request, object_id):
@@ -69,8 +69,8 @@ class UndertakingAdmin(ModelAdmin):
             raise Http404("no such export")
         if not _is_good(request.GET.get("key", ""), undertaking, request.user):
             raise PermissionDenied("this link is over")
-        if not default_storage.exists(undertaking.path):
-            raise Http404("its vendor was erased")
+        if not expiring.may_be_fetched(undertaking) or not default_storage.exists(undertaking.path):
+            raise Http404("it is gone")
         audit.record(
             "tenant.export_downloaded",
             by=request.user,
@@ -91,11 +91,21 @@ class UndertakingAdmin(ModelAdmin):
 
 def link_to(undertaking: Undertaking, user) -> str:
     """A link to an export for this member of staff, good for ten minutes; "" where is none."""
-    if not undertaking.path or undertaking.state != State.DONE:
+    if not expiring.may_be_fetched(undertaking):
         return ""
     key = signing.dumps([undertaking.pk, user.pk, user.token_version], salt=SALT)
     address = reverse("admin:undertaking_download", args=[undertaking.pk])
     return f"{address}?key={key}"
+
+
+def _zip_of(undertaking: Undertaking, user) -> dict:
+    is_made = undertaking.kind == Undertaking.Kind.EXPORT and undertaking.state == State.DONE
+    link = link_to(undertaking, user)
+    return {
+        "link": link,
+        "kept_until": expiring.until(undertaking),
+        "is_gone": is_made and not link,
+    }
 
 
 def _is_good(key: str, undertaking: Undertaking, user) -> bool:

@@ -12,6 +12,8 @@ from messaging.providers.base import Blame, Media, SendError, Via
 
 LONGEST_DETAIL = 300
 _IN_MEMORY_BYTES = 1024 * 1024
+# How long a file may take from the first byte sent to the last one read.
+_DOWNLOAD = {"exchange_seconds": 300}
 
 # Nothing had left yet: sending again cannot double the message.
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -83,7 +85,12 @@ def download(
     Where redirects are followed, `auth` is shown to the first host alone.
     """
     asked = via.http.stream(
-        "GET", url, headers=headers, auth=auth, follow_redirects=follow_redirects
+        "GET",
+        url,
+        headers=headers,
+        auth=auth,
+        follow_redirects=follow_redirects,
+        extensions=_DOWNLOAD,
     )
     with repeatable(), translated_errors(), asked as answer:
         if not answer.is_success:

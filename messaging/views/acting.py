@@ -22,9 +22,10 @@ from tenants.permissions import Action
 def send(request, pk: int):
     """Queue what was typed. The same reference twice is one message."""
     conversation = conversation_or_404(request, pk)
-    form = FileReplyForm(request.POST, user=request.user)
+    form = FileReplyForm(request.POST, conversation=conversation, user=request.user)
     if not form.is_valid():
         return _refused(request, form.first_error())
+    quoted = form.cleaned_data["reply_to"]
     try:
         message = outbox.queue(
             conversation,
@@ -32,6 +33,7 @@ def send(request, pk: int):
             origin=Message.Origin.PERSON,
             by=request.user,
             subject=form.cleaned_data["subject"],
+            reply_to=quoted.external_id if quoted else "",
             files=[file] if (file := form.cleaned_data["file"]) else [],
             reference=form.cleaned_data["reference"],
         )

@@ -11,7 +11,7 @@ from itertools import pairwise
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from messaging import changing, noting
+from messaging import changing, noting, quoting
 from messaging.events import Kind
 from messaging.models import Conversation, Message, MessageFile, Note
 from messaging.queries import Stretch
@@ -88,6 +88,7 @@ class Bubble(Entry):
 
     message: Message
     quoted: Message | None = None
+    may_be_quoted: bool = False
     # What a note has and a message has not.
     note: None = None
 
@@ -201,7 +202,15 @@ def microseconds(moment: datetime) -> int:
 
 def _bubbles(conversation: Conversation, messages: Sequence[Message]) -> list[Bubble]:
     quoted = _quoted(conversation, messages)
-    return [Bubble(message, quoted.get(message.reply_to)) for message in messages]
+    now = timezone.now()
+    return [
+        Bubble(
+            message,
+            quoted.get(message.reply_to),
+            quoting.may_be_quoted(message, conversation, now),
+        )
+        for message in messages
+    ]
 
 
 def _quoted(conversation: Conversation, messages: Iterable[Message]) -> dict[str, Message]:

@@ -5,6 +5,7 @@ import io
 import json
 import tracemalloc
 import zipfile
+from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
@@ -16,11 +17,20 @@ from django.utils import timezone
 from amda.jobs import undertake
 from messaging import tasks
 from messaging.models import Message
-from tenants import audit, context, directory, exporting, onboarding, secrets, undertaking
+from tenants import (
+    audit,
+    context,
+    directory,
+    expiring,
+    exporting,
+    onboarding,
+    secrets,
+    undertaking,
+)
 from tenants.accounts.models import AuditEntry, User
 from tenants.models import Tenant, Undertaking, WebhookDelivery
 from tests import factories
-from tests.conftest import PASSWORD
+from tests.conftest import PASSWORD, at
 
 Kind = Undertaking.Kind
 State = WebhookDelivery.State
@@ -219,6 +229,96 @@ def test_export_is_for_whom_the_link_was_made_and_in_the_owners_audit(
         ("tenant.export_downloaded", ""),
         ("tenant.export_ordered", "The vendor asked for it."),
     ]
+
+
+def test_export_is_kept_for_a_day_and_its_page_says_until_when(
+    files, tenant, other_tenant, as_staff
+):
+    as_staff.post(act(tenant, "export"), {"reason": "Asked for"})
+    run_ordered()
+    made = ordered(tenant, Kind.EXPORT)
+    page = f"/admin/tenants/undertaking/{made.pk}/change/"
+    before, after = (made.ended_at + timedelta(hours=hours) for hours in (23, 25))
+    link = as_staff.get(page).context["link"]
+
+    expiring.take_away_old(before)
+    assert default_storage.exists(made.path)
+    assert as_staff.get(page).context["kept_until"] == made.ended_at + timedelta(days=1)
+    with at(after):
+        assert expiring.until(made) < after
+        assert not expiring.may_be_fetched(made)
+    expiring.take_away_old(after)
+    discard_exports()
+
+    assert not default_storage.exists(made.path)
+    assert as_staff.get(link).status_code == 404
+    assert "The zip is gone" in as_staff.get(page).content.decode()
+
+
+def test_withdrawal_takes_exports_of_its_own_vendor_alone(files, tenant, other_tenant):
+    made = [undertaking.begin(Kind.EXPORT, each, by=None) for each in (tenant, other_tenant)]
+    run_ordered()
+    for each in made:
+        each.refresh_from_db()
+
+    expiring.take_away(tenant.number)
+    discard_exports()
+
+    assert [default_storage.exists(each.path) for each in made] == [False, True]
+    onboarding._delete_files(context.folder_of(other_tenant.number))
+
+
+def test_export_starts_again_where_something_was_removed_meanwhile(files, tenant, monkeypatch):
+    original, written = exporting.write, []
+
+    def overtaken_once(*args):
+        manifest = original(*args)
+        written.append(Undertaking.objects.get().path)
+        if len(written) == 1:
+            expiring.take_away(tenant.number)
+        return manifest
+
+    monkeypatch.setattr(exporting, "write", overtaken_once)
+    made = undertaking.begin(Kind.EXPORT, tenant, by=None)
+    run_ordered()
+    discard_exports()
+
+    made.refresh_from_db()
+    assert (made.state, made.path) == ("done", written[1])
+    assert [default_storage.exists(path) for path in written] == [False, True]
+
+
+def test_export_that_is_overtaken_each_time_fails_and_leaves_nothing(
+    files, tenant, monkeypatch, as_staff
+):
+    original = exporting.write
+
+    def overtaken(*args):
+        manifest = original(*args)
+        expiring.take_away(tenant.number)
+        return manifest
+
+    monkeypatch.setattr(exporting, "write", overtaken)
+    made = undertaking.begin(Kind.EXPORT, tenant, by=None)
+    run_ordered()
+
+    made.refresh_from_db()
+    assert (made.state, made.error, made.path) == ("failed", "Overtaken", "")
+    assert default_storage.listdir(exporting.folder_of(tenant.number))[1] == []
+    page = as_staff.get(f"/admin/tenants/undertaking/{made.pk}/change/").content.decode()
+    assert "Order it again" in page
+
+
+def discard_exports() -> None:
+    """Do the removals of exports that wait, as the worker does."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM public.procrastinate_jobs WHERE task_name = 'amda.discard_exports'"
+            " RETURNING args"
+        )
+        jobs = [row[0] for row in cursor.fetchall()]
+    for args in jobs:
+        expiring.discard(**(json.loads(args) if isinstance(args, str) else args))
 
 
 def test_exports_progress_is_kept_and_a_failure_is_told(files, tenant, monkeypatch, as_staff):

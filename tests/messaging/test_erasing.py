@@ -4,6 +4,7 @@ import base64
 import importlib.util
 import json
 import subprocess
+import zipfile
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,12 +15,13 @@ from django.test import Client
 from django.utils import timezone
 
 from amda import database, embedded
+from amda.jobs import undertake
 from messaging import inbox, tasks
 from messaging.models import Conversation, Message, MessageFile
-from tenants import context, secrets
+from tenants import context, expiring, secrets
 from tenants.accounts.models import RememberedWrite, Role, User
 from tenants.api import tokens
-from tenants.models import WebhookDelivery
+from tenants.models import Undertaking, WebhookDelivery
 from tests import factories
 from tests.conftest import host_of
 from tests.messaging.test_ingest import T0, deliver, drain, echo, edited, received
@@ -72,7 +74,8 @@ def run_jobs(tenant, *names: str) -> int:
         jobs = cursor.fetchall()
     for name, args in jobs:
         facts = json.loads(args) if isinstance(args, str) else args
-        getattr(tasks, name.removeprefix("amda."))(**facts)
+        owner = expiring if name == "amda.discard_exports" else tasks
+        getattr(owner, name.removeprefix("amda.").replace("discard_exports", "discard"))(**facts)
     return len(jobs)
 
 
@@ -103,10 +106,16 @@ class Search:
                 places.add("a stored delivery")
         if any(self._is_in(file.read_bytes()) for file in self._files()):
             places.add("a file")
+        if any(self._is_in_zip(file) for file in self._files() if zipfile.is_zipfile(file)):
+            places.add("an export")
         return places
 
     def _is_in(self, content: bytes) -> bool:
         return any(said in content for said in self.forms.values())
+
+    def _is_in_zip(self, file: Path) -> bool:
+        with zipfile.ZipFile(file) as archive:
+            return any(self._is_in(archive.read(name)) for name in archive.namelist())
 
     def _files(self) -> list[Path]:
         cluster = Path(project.DATA_DIR) / "postgres"
@@ -151,6 +160,7 @@ def shop(committed, source, settings, tmp_path):
             "DELETE FROM public.procrastinate_jobs WHERE args->>'tenant' = %s",
             [str(tenant.number)],
         )
+    Undertaking.objects.filter(tenant_number=tenant.number).delete()
 
 
 def remember(tenant, path: str, body: dict, key: str) -> dict:
@@ -188,21 +198,36 @@ def test_withdrawn_words_and_files_are_found_nowhere(shop, tmp_path):
         Message.objects.filter(pk=ours["id"]).update(status="sent", error_detail=f"no: {WORDS}")
     deliver(shop, echo("O", WORDS, at=timezone.now()))
     drain(shop)
+    made = exported(shop)
     search = Search(WORDS, tmp_path)
-    assert {"dump, as text", "a stored delivery", "a file"} <= search.finds()
+    assert {"dump, as text", "a stored delivery", "a file", "an export"} <= search.finds()
 
     deliver(shop, withdrawal("A", "D"))
     deliver(shop, withdrawal("O", from_us=True))
     drain(shop)
     run_jobs(shop, "take_out", "discard_files")
+    run_jobs(shop, "discard_exports")
 
     assert search.finds() == set()
+    made.refresh_from_db()
+    assert made.path == ""
     with context.entered(shop):
         said = dict(Message.objects.values_list("external_id", "text"))
         assert said == {"A": "", "B": KEPT, "D": "", "R": KEPT, "O": ""}
         tombstones = Message.objects.filter(deleted_at__isnull=False)
         assert set(tombstones.values_list("external_id", flat=True)) == {"A", "D", "O"}
         assert RememberedWrite.objects.count() == 2
+
+
+def exported(tenant) -> Undertaking:
+    """A finished export of all that a tenant has."""
+    made = Undertaking.objects.create(
+        kind=Undertaking.Kind.EXPORT, tenant_number=tenant.number, slug=tenant.slug
+    )
+    undertake(made.pk)
+    made.refresh_from_db()
+    assert made.state == Undertaking.State.DONE
+    return made
 
 
 def test_edited_message_keeps_its_new_words_only(shop, tmp_path):
