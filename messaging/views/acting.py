@@ -10,7 +10,7 @@ from messaging import conversing, drafting, outbox, queries
 from messaging.filters import Filters
 from messaging.forms import AssignForm, FileReplyForm
 from messaging.models import Conversation, Message
-from messaging.views import bubbles, showing
+from messaging.views import showing
 from messaging.views.access import conversation_or_404, message_or_404, page
 from tenants import limits
 from tenants.accounts.models import User
@@ -45,8 +45,7 @@ def send(request, pk: int):
         return _refused(request, said)
     if not request.htmx:
         return redirect("messaging:conversation", conversation.pk)
-    context = {"entries": [bubbles.bubble(message)], "may_reply": True}
-    return render(request, "inbox/entries.html", context, status=201)
+    return render(request, "inbox/entries.html", showing.one(request, message), status=201)
 
 
 @require_POST
@@ -59,9 +58,7 @@ def retry(request, pk: int):
         message = outbox.retry(message)
     except (outbox.Refused, limits.LimitReached) as refusal:
         return _refused(request, refusal.message)
-    return render(
-        request, "inbox/entries.html", {"entries": [bubbles.bubble(message)], "may_reply": True}
-    )
+    return render(request, "inbox/entries.html", showing.one(request, message))
 
 
 @require_safe

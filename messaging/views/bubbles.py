@@ -89,6 +89,7 @@ class Bubble(Entry):
     message: Message
     quoted: Message | None = None
     may_be_quoted: bool = False
+    is_in_group: bool = False
     # What a note has and a message has not.
     note: None = None
 
@@ -98,7 +99,8 @@ class Bubble(Entry):
 
     @property
     def sender(self) -> str:
-        return f"{self.message.direction}-{self.message.origin}-{self.message.by_id or ''}"
+        message = self.message
+        return f"{message.direction}-{message.origin}-{message.by_id or message.author}"
 
     @property
     def pk(self) -> str:
@@ -208,6 +210,7 @@ def _bubbles(conversation: Conversation, messages: Sequence[Message]) -> list[Bu
             message,
             quoted.get(message.reply_to),
             quoting.may_be_quoted(message, conversation, now),
+            conversation.is_group,
         )
         for message in messages
     ]
@@ -220,7 +223,7 @@ def _quoted(conversation: Conversation, messages: Iterable[Message]) -> dict[str
     found = Message.objects.filter(
         conversation=conversation, instance_id=conversation.instance_id, external_id__in=wanted
     )
-    return {message.external_id: message for message in found}
+    return {message.external_id: message for message in found.select_related("by")}
 
 
 def _grouped(entries: list[Entry]) -> list[Entry]:

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_GET, require_POST
 from messaging import conversing, noting, queries, searching
 from messaging.filters import Filters
 from messaging.models import Conversation, Stage, Tag
-from messaging.views import bubbles, showing
+from messaging.views import showing
 from messaging.views.access import (
     conversation_or_404,
     message_or_404,
@@ -94,8 +94,7 @@ def messages(request, pk: int):
 def message(request, pk: int):
     """One message, to be put where it belongs."""
     found = message_or_404(request, pk)
-    context = {"entries": [bubbles.bubble(found)], "may_reply": may(request.user, Action.REPLY)}
-    return render(request, "inbox/entries.html", context)
+    return render(request, "inbox/entries.html", showing.one(request, found))
 
 
 @require_GET
@@ -192,10 +191,12 @@ def _listed(request, after: str | None = None, opened: int | None = None) -> dic
 
 def _found(request, filters: Filters, after: int | None, opened: int | None) -> dict:
     """What is looked for: whoever is called so, on the first page, and what was said."""
-    called_so = searching.conversations(request.user, filters) if after is None else []
+    nobody = queries.Page([], None)
+    called_so = searching.conversations(request.user, filters) if after is None else nobody
     said = searching.messages(request.user, filters, after)
     return {
-        "rows": rows_of(request, called_so, filters, opened),
+        "rows": rows_of(request, called_so.rows, filters, opened),
+        "has_more_called_so": called_so.next is not None,
         "found": said.rows,
         "next": said.next,
     }

@@ -55,9 +55,10 @@ export function putBack(id, quote) {
 function choose(button) {
   const bubble = button.closest(".message");
   const isOurs = bubble.classList.contains("out");
+  const participant = bubble.querySelector(".participant")?.textContent;
   quotes.set(openedId(), {
     name: button.dataset.quote,
-    who: isOurs ? strip().dataset.us : strip().dataset.contact,
+    who: isOurs ? strip().dataset.us : (participant ?? strip().dataset.contact),
     what: whatIsSaid(bubble),
   });
   begin();
