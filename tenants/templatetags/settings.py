@@ -26,6 +26,7 @@ FACTS = {
     "replaced": _("secrets replaced"),
     "requires_mfa": _("second step required"),
     "role": _("role"),
+    "shows_read": _("contacts see what was read"),
     "slug": _("slug"),
     "retention_days": _("days messages are kept"),
     "colour": _("colour"),
