@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import UTC, datetime
 
 import pytest
 from channels.routing import URLRouter
@@ -10,14 +11,16 @@ from django.conf import settings
 from django.core import mail
 from django.core.cache import cache
 from django.test import Client
+from django.utils import timezone
 
 from messaging.consumers import NO_LONGER_WELCOME
 from messaging.routing import websocket_urlpatterns
-from tenants import context
+from tenants import audit, context, directory
 from tenants.accounts.models import Role, User
 from tenants.accounts.sessions import sessions_of
 from tenants.api import tokens
 from tenants.context import in_tenant
+from tenants.models import Tenant
 from tenants.sockets import TenantSocket
 from tests.conftest import PASSWORD, host_of, user_of
 
@@ -126,6 +129,33 @@ def test_list_names_devices(tenant, owner, client_for):
     page = client.get("/accounts/sessions/").content.decode()
 
     assert "Firefox · Windows" in page
+
+
+def test_list_tells_the_time_of_the_vendors_place(tenant, owner, client_for):
+    Tenant.objects.filter(pk=tenant.pk).update(time_zone="Asia/Tokyo")
+    directory.forget()
+    client = client_for(tenant, owner)
+    client.cookies["amda_language"] = "en"
+    evening_in_utc = datetime(2026, 3, 1, 20, 15, tzinfo=UTC)
+    with context.entered(tenant):
+        User.objects.filter(pk=owner.pk).update(language="en")
+        sessions_of(owner).update(created_at=evening_in_utc)
+
+    page = client.get("/accounts/sessions/").content.decode()
+
+    assert "since 03/02/2026 5:15 a.m." in page
+    assert timezone.get_current_timezone_name() == "UTC"
+
+
+def test_api_tells_times_in_utc_wherever_the_vendor_is(tenant, other_tenant, owner, client_for):
+    Tenant.objects.filter(pk=tenant.pk).update(time_zone="Asia/Tokyo")
+    directory.forget()
+    with context.entered(tenant):
+        entry = audit.record("tenant.changed", by=owner)
+
+    [told] = client_for(tenant, owner).get("/api/audit/?act=tenant.changed").json()["results"]
+
+    assert told["at"] == entry.at.isoformat().replace("+00:00", "Z")
 
 
 @pytest.mark.parametrize("how", ["sign-ins end", "session revoked"])
