@@ -16,7 +16,7 @@ from django.utils import timezone
 from messaging.consumers import NO_LONGER_WELCOME
 from messaging.routing import websocket_urlpatterns
 from tenants import audit, context, directory
-from tenants.accounts.models import Role, User
+from tenants.accounts.models import AuditEntry, Role, User
 from tenants.accounts.sessions import sessions_of
 from tenants.api import tokens
 from tenants.context import in_tenant
@@ -129,6 +129,53 @@ def test_list_names_devices(tenant, owner, client_for):
     page = client.get("/accounts/sessions/").content.decode()
 
     assert "Firefox · Windows" in page
+
+
+def last_entry(tenant) -> dict:
+    with context.entered(tenant):
+        entry = AuditEntry.objects.latest("pk")
+        return {name: getattr(entry, name) for name in ("act", "by_id", "before", "after")}
+
+
+def test_own_name_that_changes_is_in_the_audit(tenant, other_tenant, owner, client_for):
+    client, former = client_for(tenant, owner), owner.name
+
+    client.post("/accounts/", {"name": "Awa Ndiaye"})
+    told = last_entry(tenant)
+    client.post("/accounts/", {"name": "Awa Ndiaye"})
+
+    assert told == {
+        "act": "person.changed",
+        "by_id": owner.pk,
+        "before": {"name": former},
+        "after": {"name": "Awa Ndiaye"},
+    }
+    assert user_of(tenant, Role.OWNER).name == "Awa Ndiaye"
+    with context.entered(tenant):
+        assert AuditEntry.objects.filter(act="person.changed").count() == 1
+    with context.entered(other_tenant):
+        assert not AuditEntry.objects.filter(act="person.changed").exists()
+
+
+def test_devices_one_signs_out_are_in_the_audit(tenant, owner, client_for):
+    here, elsewhere = client_for(tenant, owner), client_for(tenant)
+    elsewhere.defaults["HTTP_USER_AGENT"] = "Old phone"
+    elsewhere.post("/accounts/login/", {"login": owner.email, "password": PASSWORD})
+    with context.entered(tenant):
+        old = sessions_of(owner).get(user_agent="Old phone")
+
+    here.post(f"/accounts/sessions/{old.pk}/end/")
+    first = last_entry(tenant)
+    gone = here.post(f"/accounts/sessions/{old.pk}/end/")
+    here.post("/accounts/sessions/end-others/")
+    second = last_entry(tenant)
+
+    assert (first["act"], first["by_id"]) == ("person.device_signed_out", owner.pk)
+    assert first["before"] == {"device": "Old phone", "network_address": old.address}
+    assert gone.status_code == 404
+    assert (second["act"], second["by_id"]) == ("person.signed_out_elsewhere", owner.pk)
+    assert not is_in(elsewhere)
+    assert is_in(here)
 
 
 def test_list_tells_the_time_of_the_vendors_place(tenant, owner, client_for):
