@@ -20,6 +20,7 @@ from messaging import (
     media,
     optouts,
     pacing,
+    quoting,
     realtime,
     signals,
     standing_in,
@@ -150,9 +151,7 @@ def _outgoing(message: Message, provider: Provider) -> Outgoing:
         text=message.text,
         kind=Kind(message.kind),
         subject=message.subject,
-        # Another instance does not know the ids of this one.
-        reply_to="" if standing_in.PART in message.parts else message.reply_to,
-        reply_to_number=_number_of(message.reply_to, message.instance_id),
+        **quoting.as_outgoing(message, provider),
         file=_file(file, provider) if file else None,
         template=templates.as_outgoing(message.parts),
         choices=tapping.as_outgoing(message.parts),
@@ -174,14 +173,6 @@ def _file(file: MessageFile, provider: Provider) -> File:
         # Whatever kind of storage it is, its errors are its own; nothing has left yet.
         raise SendError("storage_away", type(exc).__name__, retry=True) from exc
     return File(file.mime_type, file.file_name, content=content, size=len(content))
-
-
-def _number_of(external_id: str, instance_id: int) -> str:
-    """The provider's second id of a message that is quoted; some quote by that one only."""
-    if not external_id:
-        return ""
-    quoted = Message.objects.filter(instance_id=instance_id, external_id=external_id)
-    return quoted.values_list("provider_number", flat=True).first() or ""
 
 
 def record_sent(message: Message, sent: Sent) -> None:

@@ -28,10 +28,20 @@ def bury(message: Message, at: datetime) -> None:
     if message.deleted_at:
         return
     message.text = message.subject = message.error_detail = ""
+    message.author = message.author_name = ""
     message.parts, message.reactions = {}, {}
     message.deleted_at = at
     message.save(
-        update_fields=["text", "subject", "parts", "reactions", "error_detail", "deleted_at"]
+        update_fields=[
+            "text",
+            "subject",
+            "author",
+            "author_name",
+            "parts",
+            "reactions",
+            "error_detail",
+            "deleted_at",
+        ]
     )
     media.forget([message.pk])
     _renew(message)
@@ -118,7 +128,7 @@ def _correct_remembered_answers(message: Message) -> None:
     def correct(told: dict) -> None:
         told["text"] = message.text
         if message.deleted_at and "subject" in told:
-            told |= {"subject": "", "attachments": [], "error": None}
+            told |= {"subject": "", "author": None, "attachments": [], "error": None}
 
     idempotency.correct_answers(
         message.pk,

@@ -97,7 +97,8 @@ class Received(Event):
     (Wasender's integer msgId), `echo` our own id handed back. `group` is the group's address
     for a group message; `reply_to` the external id of the quoted message. `subject` is what the
     message stands under: a mail's subject, the advertisement it answers. `view_once` says that
-    the sender wants the files seen once. `person` is empty only for what we wrote to a group.
+    the sender wants the files seen once. `person` is whoever wrote, from the phone
+    whoever was written to; empty only for what we wrote to a group.
     """
 
     external_id: str

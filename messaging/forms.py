@@ -4,7 +4,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from messaging.mailing import LONGEST_SUBJECT
-from messaging.models import Lead, MessageFile, Tag
+from messaging.models import Lead, Message, MessageFile, Tag
 from messaging.refusing import LONGEST_TEXT
 from tenants.accounts.models import User
 
@@ -42,7 +42,18 @@ class ReplyForm(_Form):
 
 
 class FileReplyForm(ReplyForm):
-    """An answer that may be a file, with or without words."""
+    """An answer that may be a file, with or without words, and may quote a message."""
+
+    reply_to = forms.ModelChoiceField(
+        Message.objects.none(),
+        required=False,
+        to_field_name="external_id",
+        error_messages={
+            "invalid_choice": _(
+                "The message you answer is no longer there. Drop it and send again."
+            )
+        },
+    )
 
     file = forms.ModelChoiceField(
         MessageFile.objects.none(),
@@ -50,8 +61,12 @@ class FileReplyForm(ReplyForm):
         error_messages={"invalid_choice": _("This file is no longer there. Please add it again.")},
     )
 
-    def __init__(self, *args, user, **kwargs) -> None:
+    def __init__(self, *args, conversation, user, **kwargs) -> None:
         super().__init__(*args, **kwargs)
+        said = conversation.messages.filter(
+            instance_id=conversation.instance_id, deleted_at=None
+        ).exclude(external_id="")
+        self.fields["reply_to"].queryset = said
         self.fields["file"].queryset = MessageFile.objects.filter(uploaded_by=user)
         self.fields["text"].required = not self.data.get("file")
 

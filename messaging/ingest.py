@@ -219,6 +219,14 @@ def _peer(event: events.Received) -> str:
     return event.group or addressing.addresses_of(event.person)[0].value
 
 
+def _authored(event: events.Received) -> dict[str, str]:
+    """Who of a group wrote a message; between two, the conversation says it."""
+    addresses = addressing.addresses_of(event.person)
+    if event.from_us or not event.group or not addresses:
+        return {}
+    return {"author": addresses[0].value[:254], "author_name": event.person.name[:200]}
+
+
 def _insert_message(
     event: events.Received,
     conversation: Conversation,
@@ -235,6 +243,7 @@ def _insert_message(
             "conversation": conversation,
             "lead_id": conversation.lead_id,
             "peer": peer,
+            **_authored(event),
             "provider": instance.provider,
             "medium": conversation.medium,
             "parts": standing_in.named(instance, conversation),

@@ -48,11 +48,14 @@ _FEATURES: dict[str, limits.Feature] = {
     Message.Origin.CAMPAIGN: limits.Feature.CAMPAIGNS,
 }
 
+_BY_THEMSELVES = frozenset(_FEATURES)
+
 
 def require_leave(conversation: Conversation, origin: str, by) -> None:
-    """What holds for everything said in a conversation: the writer sees it, the plan lets this
-    origin write, and the contact did not ask for silence."""
+    """What holds for everything said in a conversation: the writer sees it, a person writes where
+    many read, the plan lets this origin write, and the contact did not ask for silence."""
     _require_visible(conversation, by)
+    _require_a_person_in_groups(conversation, origin)
     require_may_send(origin)
     require_consent(conversation)
 
@@ -196,6 +199,11 @@ def _require_visible(conversation: Conversation, by) -> None:
             "conversation_of_a_colleague",
             _("A colleague looks after this conversation: ask them, or an administrator."),
         )
+
+
+def _require_a_person_in_groups(conversation: Conversation, origin: str) -> None:
+    if conversation.is_group and origin in _BY_THEMSELVES:
+        raise Refused("group", _("A group is never written to automatically: a person may answer."))
 
 
 def _require_caption_fits(kind: Kind, caption: str, instance: ProviderInstance) -> None:

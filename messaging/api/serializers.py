@@ -235,8 +235,18 @@ class ReactionOut(serializers.Serializer):
     at = serializers.DateTimeField()
 
 
+class AuthorOut(serializers.Serializer):
+    """Who wrote a group's message: the name they go by there, "" where none was told, and their
+    phone number, else WhatsApp's identifier of them."""
+
+    name = serializers.CharField(source="author_name")
+    address = serializers.CharField(source="author")
+
+
 class MessageOut(serializers.ModelSerializer):
     """One thing said. `sent_at` is when it was said, `received_at` when we heard it.
+
+    `author` is who of a group wrote it, null for what we wrote and between two.
 
     `reply_to` is the `external_id` of the message it answers, "" where it answers none; `template`
     the name of the one it was made of; `taps` are answers to tap below it.
@@ -248,6 +258,7 @@ class MessageOut(serializers.ModelSerializer):
     lead = serializers.IntegerField(source="lead_id")
     conversation = serializers.IntegerField(source="conversation_id")
     instance = serializers.IntegerField(source="instance_id")
+    author = serializers.SerializerMethodField()
     by = Colleague(allow_null=True)
     attachments = AttachmentOut(source="files", many=True)
     template = serializers.SerializerMethodField()
@@ -260,10 +271,14 @@ class MessageOut(serializers.ModelSerializer):
         fields = (
             "id", "direction", "medium", "provider", "origin", "kind", "text", "subject", "status",
             "external_id", "reply_to", "sent_at", "received_at", "edited_at", "deleted_at", "lead",
-            "conversation", "instance", "by", "attachments", "template", "taps", "reactions",
-            "error",
+            "conversation", "instance", "author", "by", "attachments", "template", "taps",
+            "reactions", "error",
         )  # fmt: skip
         read_only_fields = fields
+
+    @extend_schema_field(AuthorOut(allow_null=True))
+    def get_author(self, message: Message):
+        return AuthorOut(message).data if message.author else None
 
     def get_template(self, message: Message) -> str | None:
         return message.parts["template"]["name"] if "template" in message.parts else None

@@ -86,7 +86,8 @@ class Message(models.Model):
 
     `sent_at` is when it was said, by the provider's clock where it tells; `received_at` is when
     we heard it. A conversation is read in the order of (sent_at, id). `peer` is the address it
-    came from or went to.
+    came from or went to; in a group that is the group's, and `author` the one of who wrote it,
+    under the name they go by there.
     """
 
     class Direction(models.TextChoices):
@@ -119,6 +120,8 @@ class Message(models.Model):
     lead = models.ForeignKey(Lead, on_delete=models.CASCADE, related_name="messages")
     instance_id = models.BigIntegerField()
     peer = models.CharField(max_length=254, blank=True, default="", db_default="")
+    author = models.CharField(max_length=254, blank=True, default="", db_default="")
+    author_name = models.CharField(max_length=200, blank=True, default="", db_default="")
     provider = models.CharField(max_length=40)
     medium = models.CharField(max_length=20)
     direction = models.CharField(max_length=3, choices=Direction.choices)

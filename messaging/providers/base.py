@@ -188,7 +188,7 @@ class Outgoing:
     `kind` says which of `file`, `place`, `card` and `poll` is sent; `text` is then the caption.
     With `template` the text is what the filled template reads, for the record only. A quoted
     message is named by its external id in `reply_to` and by the provider's number for it in
-    `reply_to_number`: providers need the one or the other.
+    `reply_to_number`; where `quotes_whole` asks for it, what told of it is in `reply_to_raw`.
 
     Where messages have subjects, `thread` are the external ids of what was said before under this
     one, oldest first, `unsubscribe_url` is where the recipient says that they want no more, and
@@ -202,6 +202,7 @@ class Outgoing:
     subject: str = ""
     reply_to: str = ""
     reply_to_number: str = ""
+    reply_to_raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
     file: File | None = None
     place: Place | None = None
     card: Card | None = None
@@ -413,6 +414,8 @@ class Provider(ABC):
     longest_caption: ClassVar[int] = 20_000
     without_caption: ClassVar[frozenset[Kind]] = frozenset()
     """Kinds of files that carry no words of their own."""
+    quotes_whole: ClassVar[bool] = False
+    """Whether a message that has no number there is quoted by giving back what told of it."""
     sends_at_once: ClassVar[int] = 1
     """How many messages of one instance may be on their way to the provider together."""
     media_days: ClassVar[int] = 7

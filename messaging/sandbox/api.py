@@ -17,7 +17,7 @@ from messaging.providers.signatures import same
 from . import files, payloads
 from .bodies import json_object
 from .limits import Meter
-from .outgoing import Invalid, read_send_request
+from .outgoing import Invalid, Outgoing, read_send_request
 from .simulation import Simulation
 from .store import E164, Message, Session, Store, new_api_key
 
@@ -56,7 +56,7 @@ async def send_message(request: Request) -> JSONResponse:
     session = _calling_session(request)
     body = await _json_object(request)
     outgoing = _validated(read_send_request, body)
-    quoted = _quoted(services.store, session, outgoing.reply_to)
+    quoted = _quoted(services.store, session, outgoing)
     if not session.connected:
         raise Refused(422, f"The WhatsApp session is not connected: {session.status}.")
     allowance = services.meter.take(session)
@@ -314,10 +314,10 @@ def _validated(read, body: dict):
         raise Refused(422, "Validation failed", invalid.errors) from invalid
 
 
-def _quoted(store: Store, session: Session, message_id: int | None) -> Message | None:
-    if message_id is None:
-        return None
-    message = store.message(message_id)
+def _quoted(store: Store, session: Session, outgoing: Outgoing) -> Message | None:
+    if outgoing.reply_to is None:
+        return store.message_with_key(session.id, outgoing.reply_to_key)
+    message = store.message(outgoing.reply_to)
     if message is None or message.session_id != session.id:
         errors = {"replyTo": ["The selected replyTo is invalid."]}
         raise Refused(422, "Validation failed", errors)

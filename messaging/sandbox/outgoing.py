@@ -60,6 +60,7 @@ class Outgoing:
     text: str
     content: dict
     reply_to: int | None
+    reply_to_key: str
 
 
 def read_send_request(body: dict) -> Outgoing:
@@ -77,6 +78,7 @@ def read_send_request(body: dict) -> Outgoing:
         text=text,
         content=_content(part, body, text),
         reply_to=body.get("replyTo"),
+        reply_to_key=body["replyToObject"]["key"]["id"] if body.get("replyToObject") else "",
     )
 
 
@@ -165,12 +167,23 @@ def _check_options(body: dict, errors: _Errors) -> None:
     reply_to = body.get("replyTo")
     if reply_to is not None and type(reply_to) is not int:
         errors.add("replyTo", "The replyTo field must be an integer.")
+    if body.get("replyToObject") is not None and not _is_webhook_message(body["replyToObject"]):
+        errors.add("replyToObject", "The replyToObject field must hold a key and a message.")
     if not isinstance(body.get("viewOnce", False), bool):
         errors.add("viewOnce", "The viewOnce field must be true or false.")
     if not isinstance(body.get("mentions", []), list):
         errors.add("mentions", "The mentions field must be an array.")
     if not isinstance(body.get("fileName", ""), str):
         errors.add("fileName", "The fileName field must be a string.")
+
+
+def _is_webhook_message(value) -> bool:
+    key = value.get("key") if isinstance(value, dict) else None
+    return (
+        isinstance(key, dict)
+        and isinstance(key.get("id"), str)
+        and isinstance(value.get("message"), dict)
+    )
 
 
 def _is_web_address(value) -> bool:

@@ -30,6 +30,12 @@ def avatar(name: str, instead: str = "person") -> SafeString:
 
 
 @register.simple_tag
+def face(conversation) -> SafeString:
+    """The round picture of who a conversation is with: one person, or a group."""
+    return avatar("", "group") if conversation.is_group else avatar(conversation.lead.name)
+
+
+@register.simple_tag
 def vip_mark(lead) -> SafeString:
     """The star of a VIP, nothing beside anybody else."""
     return _vip_mark(get_language()) if lead.is_vip else EMPTY

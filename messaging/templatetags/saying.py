@@ -255,8 +255,20 @@ def why_missing(file) -> str:
 
 @register.filter
 def author(message) -> str:
-    """Who wrote one of our messages: a person, or where it came from."""
+    """Who wrote a message. Of ours a person, or where it came from; of a group's the participant;
+    nobody of what a conversation's one contact wrote."""
+    if message.direction == Message.Direction.IN:
+        return message.author_name or (participant(message.author) if message.author else "")
     return str(message.by) if message.by else ORIGINS.get(message.origin, "")
+
+
+@register.filter
+def participant(address: str) -> str:
+    """The address of somebody in a group; one that only machines read keeps its last digits, by
+    which people without a name are told apart."""
+    if _is_readable(address):
+        return pretty(address)
+    return f"{pretty(address)} …{address.partition('@')[0][-4:]}"
 
 
 @register.filter

@@ -10,7 +10,7 @@ from messaging import conversing, drafting, outbox, queries
 from messaging.filters import Filters
 from messaging.forms import AssignForm, FileReplyForm
 from messaging.models import Conversation, Message
-from messaging.views import bubbles, showing
+from messaging.views import showing
 from messaging.views.access import conversation_or_404, message_or_404, page
 from tenants import limits
 from tenants.accounts.models import User
@@ -22,9 +22,10 @@ from tenants.permissions import Action
 def send(request, pk: int):
     """Queue what was typed. The same reference twice is one message."""
     conversation = conversation_or_404(request, pk)
-    form = FileReplyForm(request.POST, user=request.user)
+    form = FileReplyForm(request.POST, conversation=conversation, user=request.user)
     if not form.is_valid():
         return _refused(request, form.first_error())
+    quoted = form.cleaned_data["reply_to"]
     try:
         message = outbox.queue(
             conversation,
@@ -32,6 +33,7 @@ def send(request, pk: int):
             origin=Message.Origin.PERSON,
             by=request.user,
             subject=form.cleaned_data["subject"],
+            reply_to=quoted.external_id if quoted else "",
             files=[file] if (file := form.cleaned_data["file"]) else [],
             reference=form.cleaned_data["reference"],
         )
@@ -43,8 +45,7 @@ def send(request, pk: int):
         return _refused(request, said)
     if not request.htmx:
         return redirect("messaging:conversation", conversation.pk)
-    context = {"entries": [bubbles.bubble(message)], "may_reply": True}
-    return render(request, "inbox/entries.html", context, status=201)
+    return render(request, "inbox/entries.html", showing.one(request, message), status=201)
 
 
 @require_POST
@@ -57,9 +58,7 @@ def retry(request, pk: int):
         message = outbox.retry(message)
     except (outbox.Refused, limits.LimitReached) as refusal:
         return _refused(request, refusal.message)
-    return render(
-        request, "inbox/entries.html", {"entries": [bubbles.bubble(message)], "may_reply": True}
-    )
+    return render(request, "inbox/entries.html", showing.one(request, message))
 
 
 @require_safe

@@ -11,7 +11,7 @@ from itertools import pairwise
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from messaging import changing, noting
+from messaging import changing, noting, quoting
 from messaging.events import Kind
 from messaging.models import Conversation, Message, MessageFile, Note
 from messaging.queries import Stretch
@@ -88,6 +88,8 @@ class Bubble(Entry):
 
     message: Message
     quoted: Message | None = None
+    may_be_quoted: bool = False
+    is_in_group: bool = False
     # What a note has and a message has not.
     note: None = None
 
@@ -97,7 +99,8 @@ class Bubble(Entry):
 
     @property
     def sender(self) -> str:
-        return f"{self.message.direction}-{self.message.origin}-{self.message.by_id or ''}"
+        message = self.message
+        return f"{message.direction}-{message.origin}-{message.by_id or message.author}"
 
     @property
     def pk(self) -> str:
@@ -201,7 +204,16 @@ def microseconds(moment: datetime) -> int:
 
 def _bubbles(conversation: Conversation, messages: Sequence[Message]) -> list[Bubble]:
     quoted = _quoted(conversation, messages)
-    return [Bubble(message, quoted.get(message.reply_to)) for message in messages]
+    now = timezone.now()
+    return [
+        Bubble(
+            message,
+            quoted.get(message.reply_to),
+            quoting.may_be_quoted(message, conversation, now),
+            conversation.is_group,
+        )
+        for message in messages
+    ]
 
 
 def _quoted(conversation: Conversation, messages: Iterable[Message]) -> dict[str, Message]:
@@ -211,7 +223,7 @@ def _quoted(conversation: Conversation, messages: Iterable[Message]) -> dict[str
     found = Message.objects.filter(
         conversation=conversation, instance_id=conversation.instance_id, external_id__in=wanted
     )
-    return {message.external_id: message for message in found}
+    return {message.external_id: message for message in found.select_related("by")}
 
 
 def _grouped(entries: list[Entry]) -> list[Entry]:

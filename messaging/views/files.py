@@ -15,7 +15,7 @@ from messaging import links, media, queries, sniffing
 from messaging.models import MessageFile
 from messaging.providers import get as provider_of
 from messaging.providers.base import Feature
-from messaging.views import bubbles
+from messaging.views import showing
 from messaging.views.access import conversation_or_404, page
 from messaging.views.ranges import Blocks, BlocksInThreads, Unsatisfiable, asked_range
 from tenants import context, directory
@@ -68,8 +68,7 @@ def retry(request, pk: int):
         raise Http404("no message has this file")
     media.retry(file)
     message = queries.message_of(request.user, file.message_id)
-    context = {"entries": [bubbles.bubble(message)], "may_reply": True}
-    return render(request, "inbox/entries.html", context)
+    return render(request, "inbox/entries.html", showing.one(request, message))
 
 
 @require_safe

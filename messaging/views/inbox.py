@@ -7,7 +7,7 @@ from django.views.decorators.http import require_GET, require_POST
 from messaging import conversing, noting, queries, searching
 from messaging.filters import Filters
 from messaging.models import Conversation, Stage, Tag
-from messaging.views import bubbles, showing
+from messaging.views import showing
 from messaging.views.access import (
     conversation_or_404,
     message_or_404,
@@ -94,8 +94,7 @@ def messages(request, pk: int):
 def message(request, pk: int):
     """One message, to be put where it belongs."""
     found = message_or_404(request, pk)
-    context = {"entries": [bubbles.bubble(found)], "may_reply": may(request.user, Action.REPLY)}
-    return render(request, "inbox/entries.html", context)
+    return render(request, "inbox/entries.html", showing.one(request, found))
 
 
 @require_GET

@@ -54,8 +54,7 @@ class Row:
 
     @property
     def face(self) -> SafeString:
-        is_group = self.conversation.is_group
-        return pieces.avatar("", "group") if is_group else pieces.avatar(self.lead.name)
+        return pieces.face(self.conversation)
 
     @property
     def lead(self) -> Lead:

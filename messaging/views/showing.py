@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from django_htmx.http import trigger_client_event
 
 from messaging import mailing, optouts, sniffing, windows
-from messaging.models import Conversation
+from messaging.models import Conversation, Message
 from messaging.providers import get as provider_of
 from messaging.providers.base import Feature
 from messaging.queries import Stretch
@@ -49,12 +49,27 @@ def head(request, conversation: Conversation) -> dict[str, Any]:
         "number": number,
         "several_numbers": len(known) > 1,
         "number_is_down": number is not None and number.state != ProviderInstance.State.CONNECTED,
-        "may_reply": may(request.user, Action.REPLY) and number is not None,
+        "may_reply": may_reply(request, conversation),
         "why_opted_out": _why_opted_out(conversation),
         "window": windows.of(conversation, timezone.now()),
         "may_send_files": Feature.MEDIA in provider.supports,
         "largest_file": min(sniffing.LARGEST, provider.largest_file),
         "longest_text": provider.longest_text,
+    }
+
+
+def may_reply(request, conversation: Conversation) -> bool:
+    """Whether this person can say something in a conversation, or again what failed in it: its
+    number has to be there, too."""
+    is_there = conversation.instance_id in numbers(request)
+    return is_there and may(request.user, Action.REPLY)
+
+
+def one(request, message: Message) -> dict[str, Any]:
+    """What one message on its own shows, for the page to put where it belongs."""
+    return {
+        "entries": [bubbles.bubble(message)],
+        "may_reply": may_reply(request, message.conversation),
     }
 
 

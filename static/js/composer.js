@@ -5,6 +5,7 @@ import { mergeHtml, openedId, showPending } from "./conversation.js";
 import * as drafts from "./drafts.js";
 import { fetchPiece } from "./fetching.js";
 import * as files from "./files.js";
+import * as quoting from "./quoting.js";
 import * as replies from "./replies.js";
 import { words } from "./words.js";
 
@@ -23,6 +24,7 @@ const attempts = new Map();
 export function begin() {
   if (!form()) return;
   files.begin();
+  quoting.begin();
   field().value = drafts.read(openedId()) || field().value;
   grow();
   field().addEventListener("input", () => {
@@ -67,6 +69,7 @@ function submit() {
   problem().replaceChildren();
   grow();
   focus();
+  wanted[0].quote = quoting.take(id);
   for (const attempt of wanted) {
     attempt.subject = subject()?.value ?? "";
     const bubble = showPending(attempt.text || attempt.item.name, attempt.reference);
@@ -85,6 +88,7 @@ async function deliver(attempt, bubble) {
   body.set("subject", attempt.subject);
   body.set("reference", attempt.reference);
   if (attempt.item) body.set("file", attempt.item.file);
+  if (attempt.quote) body.set("reply_to", attempt.quote.name);
   const piece = await fetchPiece(attempt.url, { method: "POST", body });
   if (!piece.ok) return giveBack(attempt, bubble, piece);
   attempts.delete(attempt.id);
@@ -99,6 +103,7 @@ function giveBack(attempt, bubble, piece) {
   bubble.remove();
   if (attempt.item) files.putBack(attempt.id, attempt.item);
   else attempts.set(attempt.id, attempt);
+  quoting.putBack(attempt.id, attempt.quote);
   const isHere = openedId() === attempt.id && field();
   const typedSince = isHere ? field().value : drafts.read(attempt.id);
   const both = [attempt.text, typedSince].filter(Boolean).join("\n");

@@ -7,6 +7,7 @@ import * as list from "./list.js";
 import * as notes from "./notes.js";
 import * as panel from "./panel.js";
 import * as picks from "./picks.js";
+import * as quoting from "./quoting.js";
 import * as replies from "./replies.js";
 import * as search from "./search.js";
 
@@ -20,6 +21,7 @@ const PLAIN = {
   f: () => document.getElementById("filter")?.click(),
   u: () => inbox.isHere() && inbox.toUnread(),
   r: () => composer.focus(),
+  q: () => quoting.chooseNewest(),
   "/": () => replies.open(),
   n: () => notes.open(),
   x: () => inbox.isHere() && picks.toggle(),
@@ -71,7 +73,8 @@ function stepBack(event) {
   }
   if (panel.stepBack()) return;
   if (event.target.id === "note-text" && notes.close()) return;
-  if (event.target.id === "composer-text" && replies.close()) return;
+  if (event.target.id === "composer-text" && (replies.close() || quoting.drop())) return;
+  if (event.target.closest?.("#quoting") && quoting.drop()) return;
   if (event.target.closest?.(WRITING) && !event.target.matches("[data-pick]")) {
     event.target.blur();
     return document.getElementById("message-scroll")?.focus();

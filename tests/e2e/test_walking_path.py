@@ -120,6 +120,31 @@ def test_double_click_on_send_is_one_message(inbox, phone):
     expect(phone.locator("#log").get_by_text(reply)).to_have_count(1)
 
 
+def test_answer_quotes_the_message_it_is_about(inbox, phone):
+    question, later, reply = words("Bleu ou vert ?"), words("Et livré quand ?"), words("Bleu")
+    expect(inbox.locator("#live-state")).to_have_attribute("data-state", "live", timeout=SOON)
+    open_chat(phone, "Hugo")
+    say(phone, question)
+    say(phone, later)
+    row(inbox, later).click(timeout=SOON)
+    inbox.fill("#composer textarea", reply)
+
+    message(inbox, question).hover()
+    message(inbox, question).locator("[data-quote]").click()
+    expect(inbox.locator("#quoting")).to_contain_text(question)
+    inbox.keyboard.press("Escape")
+    expect(inbox.locator("#quoting")).to_be_empty()
+    message(inbox, question).locator("[data-quote]").press("Enter")
+    expect(inbox.locator("#composer textarea")).to_have_value(reply)
+    inbox.keyboard.press("Enter")
+
+    expect(message(inbox, reply).locator("blockquote")).to_have_text(question, timeout=SOON)
+    expect(inbox.locator("#quoting")).to_be_empty()
+    said = phone.locator("#log .bubble", has_text=reply)
+    expect(said.locator(".quoted")).to_contain_text(question, timeout=SOON)
+    assert inbox.complaints == []
+
+
 def test_draft_survives_a_reload(inbox, phone):
     question, draft = words("Bonjour"), words("Brouillon")
     open_chat(phone, "Hugo")

@@ -223,6 +223,7 @@ def test_message_shows_all_that_programs_rely_on(caller, conversation, tenant, a
         "lead": conversation.lead_id,
         "conversation": conversation.pk,
         "instance": conversation.instance_id,
+        "author": None,
         "by": {"id": agent.pk, "name": str(agent)},
         "template": None,
         "taps": [],

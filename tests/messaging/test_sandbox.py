@@ -342,6 +342,19 @@ def test_a_reply_quotes_the_earlier_message(sandbox, session, hook):
     assert echo["message"]["extendedTextMessage"]["contextInfo"]["stanzaId"] == asked["key"]
 
 
+def test_a_reply_quotes_what_came_in_by_its_webhook(sandbox, session, hook):
+    awa = sandbox.customer(AWA)
+    asked = sandbox.say(awa, session, "Avez-vous du bleu ?")
+    told = {"key": {"id": asked["key"]}, "message": {"conversation": "Avez-vous du bleu ?"}}
+
+    sandbox.send(session, to=AWA, text="Oui, deux.", replyToObject=told)
+    refused = sandbox.send(session, to=AWA, text="Oui", replyToObject={"key": asked["key"]})
+
+    echo = eventually(lambda: hook.of("message.sent"))[0].body["data"]
+    assert echo["message"]["extendedTextMessage"]["contextInfo"]["stanzaId"] == asked["key"]
+    assert list(refused.json()["errors"]) == ["replyToObject"]
+
+
 @pytest.mark.parametrize(
     ("body", "kind"),
     [

@@ -11,6 +11,7 @@ from django.urls import reverse
 from messaging.models import Conversation, Lead, Message
 from tenants import context
 from tenants.accounts.models import Role
+from tenants.models import ProviderInstance
 from tests import factories
 from tests.conftest import NOW, user_of
 
@@ -312,6 +313,22 @@ def test_failed_message_says_why_and_is_sent_again_on_request(browser, tenant, c
 
     assert "not on WhatsApp" in shown
     assert 'data-status="queued"' in answer.content.decode()
+
+
+def test_nothing_is_sent_again_where_the_number_was_removed(browser, tenant, conversation):
+    with context.entered(tenant):
+        failed = factories.make_message(
+            conversation, direction="out", origin="person", status="failed", error_blame="provider"
+        )
+    path = f"/messages/{failed.pk}/"
+    before = browser.get(path).content.decode()
+    ProviderInstance.objects.of(tenant).delete()
+
+    alone = browser.get(path).content.decode()
+    pane = browser.get(f"/inbox/{conversation.pk}/pane/").content.decode()
+
+    retry = f"{path}retry/"
+    assert [retry in shown for shown in (before, alone, pane)] == [True, False, False]
 
 
 def test_assigning_can_be_taken_back(browser, tenant, agent, conversation):

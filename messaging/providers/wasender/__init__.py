@@ -67,6 +67,7 @@ class Wasender(Provider):
             Feature.NEW_KEYS,
         }
     )
+    quotes_whole = True
     fields = (
         Field("api_key", _("API key of the session"), required=True, secret=True),
         Field("webhook_secret", _("Webhook secret of the session"), required=True, secret=True),

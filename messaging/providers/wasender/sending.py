@@ -12,8 +12,10 @@ POST /send-message takes them all; which member the body has besides `to` says t
 | location | location {latitude, longitude, name, address} | |
 | contact | contact {name, phone} | |
 
-`replyTo` quotes by the integer msgId; WhatsApp's own id of a message is refused there. Wasender
-fetches files itself: what has no URL of its own is handed to POST /upload first.
+`replyTo` quotes what was sent here by its integer msgId; WhatsApp's own id of a message is refused
+there. What came in is quoted by `replyToObject`, the key and the message of its webhook as they
+were (help page on quoting incoming messages). Wasender fetches files itself: what has no URL of
+its own is handed to POST /upload first.
 """
 
 import re
@@ -139,10 +141,13 @@ def _own_message(known: Known) -> str:
     return f"/messages/{number}"
 
 
-def _reply(outgoing: Outgoing) -> dict[str, int]:
-    # A quote without a number would be refused; the message matters more than its quote.
+def _reply(outgoing: Outgoing) -> dict[str, Any]:
     number = digits(outgoing.reply_to_number)
-    return {"replyTo": int(number)} if number else {}
+    if number:
+        return {"replyTo": int(number)}
+    told = {name: mapping(outgoing.reply_to_raw.get(name)) for name in ("key", "message")}
+    # A quote of nothing known would be refused; the message matters more than its quote.
+    return {"replyToObject": told} if all(told.values()) else {}
 
 
 def _content(outgoing: Outgoing, via: Via) -> Mapping[str, Any]:

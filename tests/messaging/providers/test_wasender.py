@@ -773,6 +773,7 @@ class Servers(Server):
 
 
 PDF = File("application/pdf", "facture.pdf", url="https://files.test/f.pdf")
+TOLD = {"key": {"id": "AMDA1", "remoteJid": "1@lid"}, "message": {"conversation": "Et le bleu ?"}}
 HOME = Place(14.6937, -17.4441, "Marché Sandaga")
 
 
@@ -782,6 +783,9 @@ HOME = Place(14.6937, -17.4441, "Marché Sandaga")
         ({"reply_to": "AMDA1", "reply_to_number": "100001"},
          {"text": "Bonjour é", "replyTo": 100001}),
         ({"reply_to": "AMDA1"}, {"text": "Bonjour é"}),
+        ({"reply_to": "AMDA1", "reply_to_raw": {**TOLD, "pushName": "Awa"}},
+         {"text": "Bonjour é", "replyToObject": TOLD}),
+        ({"reply_to": "AMDA1", "reply_to_raw": {"key": {"id": "AMDA1"}}}, {"text": "Bonjour é"}),
         ({"kind": Kind.DOCUMENT, "file": PDF},
          {"documentUrl": PDF.url, "fileName": "facture.pdf", "text": "Bonjour é"}),
         ({"kind": Kind.IMAGE, "file": PDF, "text": ""}, {"imageUrl": PDF.url}),
