@@ -84,6 +84,11 @@ class Filters:
         return replace(NO_FILTERS, view=self.view, text=self.text).address
 
     @property
+    def address_among_leads(self) -> str:
+        """As much of it as the list of leads can be narrowed to."""
+        return replace(self, view="all", number=None, person=None, unread=False).address
+
+    @property
     def narrows(self) -> bool:
         """Whether more than a view is asked for."""
         return self.address_of_view != self.address

@@ -1,7 +1,9 @@
 """What people type into the team's pages."""
 
 from django import forms
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext_lazy
 
 from messaging.mailing import LONGEST_SUBJECT
 from messaging.models import Lead, Message, MessageFile, Tag
@@ -96,7 +98,7 @@ class StartForm(ReplyForm):
 
 
 class NoteInConversationForm(_Form):
-    """A note for the team, and the people it names."""
+    """A note for the team, and the people it names: only who may see it would be told."""
 
     text = forms.CharField(
         label=_("Note for the team"),
@@ -106,9 +108,27 @@ class NoteInConversationForm(_Form):
     named = forms.ModelMultipleChoiceField(User.objects.none(), required=False)
     reference = forms.UUIDField(required=False)
 
-    def __init__(self, *args, **kwargs) -> None:
+    def __init__(self, *args, told: QuerySet[User], **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self.fields["named"].queryset = User.objects.filter(is_active=True)
+        self._told = told
+
+    def clean_named(self) -> list[User]:
+        """The people named, all of whom may see the note."""
+        named = list(self.cleaned_data["named"])
+        told = set(self._told.filter(pk__in=[each.pk for each in named])) if named else set()
+        if untold := [str(each) for each in named if each not in told]:
+            raise forms.ValidationError(
+                ngettext_lazy(
+                    "%(names)s may not see this conversation and would not be told."
+                    " Take the name out of the note.",
+                    "%(names)s may not see this conversation and would not be told."
+                    " Take their names out of the note.",
+                    len(untold),
+                ),
+                params={"names": ", ".join(untold)},
+            )
+        return named
 
 
 class SeveralForm(_Form):

@@ -45,6 +45,12 @@ def write(
     return note
 
 
+def named_in(note: Note) -> list[int]:
+    """Whom a note names, as far as they may still see it."""
+    told = queries.who_may_see(note.conversation)
+    return list(note.mentions.filter(user__in=told).values_list("user", flat=True))
+
+
 def remove(note: Note) -> None:
     """Take a note back, its mentions included."""
     conversation, pk = note.conversation_id, note.pk

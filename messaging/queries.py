@@ -10,7 +10,8 @@ from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from messaging import drafting, pipeline
 from messaging.filters import NO_FILTERS, Filters
 from messaging.models import Activity, Conversation, Lead, LeadIdentity, Message, MessageFile
-from tenants.permissions import Action, may
+from tenants.accounts.models import User
+from tenants.permissions import Action, may, roles_that_may
 
 PAGE = 20
 # Around a message that was jumped to: as much before it as after it.
@@ -72,6 +73,15 @@ def is_visible(conversation: Conversation, user) -> bool:
     """The same for a conversation one has already."""
     mine = conversation.assignee_id in (None, user.pk)
     return mine or may(user, Action.SEE_ALL_CONVERSATIONS)
+
+
+def who_may_see(conversation: Conversation) -> QuerySet[User]:
+    """The people of the team who may see a conversation: `is_visible`, asked the other way."""
+    rows = User.objects.filter(is_active=True, role__in=roles_that_may(Action.READ))
+    if conversation.assignee_id is None:
+        return rows
+    sees_all = Q(role__in=roles_that_may(Action.SEE_ALL_CONVERSATIONS))
+    return rows.filter(sees_all | Q(pk=conversation.assignee_id))
 
 
 def conversation_of(user, pk: int) -> Conversation | None:

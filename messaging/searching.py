@@ -85,14 +85,17 @@ def messages(user, filters: Filters, after: int | None = None, size: int = PAGE)
     return queries.Page(shown, found[size - 1].pk if len(found) > size else None)
 
 
-def conversations(user, filters: Filters) -> list[Conversation]:
-    """The latest conversations with somebody of this name, number or address."""
+def conversations(user, filters: Filters) -> queries.Page:
+    """The latest conversations with somebody of this name, number or address; where there are
+    more, the list of leads has them."""
     known = leads_meant(filters.text)
     if known is None:
-        return []
+        return queries.Page([], None)
     rows = _searched(user, filters).filter(lead__in=known, last_message_at__isnull=False)
     rows = drafting.with_drafts(rows, user).order_by("-last_message_at", "-pk")
-    return list(rows[:MOST_CONVERSATIONS])
+    found = list(rows[: MOST_CONVERSATIONS + 1])
+    shown = found[:MOST_CONVERSATIONS]
+    return queries.Page(shown, shown[-1].pk if len(found) > len(shown) else None)
 
 
 def leads(

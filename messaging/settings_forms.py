@@ -1,6 +1,7 @@
 """What people type into the settings of their work: stages, tags, canned replies, the CRM."""
 
 from django import forms
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from messaging import canned, pipeline
@@ -12,6 +13,12 @@ class _Form(forms.Form):
     def first_error(self) -> str:
         """The first thing that is wrong, for places with room for one line."""
         return next(iter(self.errors.values()))[0]
+
+    def put_focus(self) -> None:
+        """Begin at the first field that is wrong, else at the first of all."""
+        wrong = [name for name in self.fields if name in self.errors]
+        first = (wrong or list(self.fields))[0]
+        self.fields[first].widget.attrs["autofocus"] = True
 
 
 class StageForm(_Form):
@@ -32,10 +39,10 @@ class StageForm(_Form):
         return Stage.objects.order_by("position", "pk")
 
     @classmethod
-    def of(cls, stage: Stage) -> "StageForm":
-        """The form of a step that is there."""
+    def of(cls, stage: Stage, typed: QueryDict | None = None) -> "StageForm":
+        """The form of a step that is there, or with what was typed into it."""
         known = {"kind": stage.kind, "stale_after_days": stage.stale_after_days}
-        return cls(initial={"name": str(stage), **known}, auto_id=f"stage-{stage.pk}-%s")
+        return cls(typed, initial={"name": str(stage), **known}, auto_id=f"stage-{stage.pk}-%s")
 
     def facts(self) -> dict:
         """What was typed."""
@@ -114,9 +121,10 @@ class TagForm(_Form):
         return Tag.objects.all()
 
     @classmethod
-    def of(cls, tag: Tag) -> "TagForm":
-        """The form of a tag that is there."""
-        return cls(initial={"name": tag.name, "colour": tag.colour}, auto_id=f"tag-{tag.pk}-%s")
+    def of(cls, tag: Tag, typed: QueryDict | None = None) -> "TagForm":
+        """The form of a tag that is there, or with what was typed into it."""
+        known = {"name": tag.name, "colour": tag.colour}
+        return cls(typed, initial=known, auto_id=f"tag-{tag.pk}-%s")
 
 
 class CannedReplyForm(_Form):
@@ -142,7 +150,7 @@ class CannedReplyForm(_Form):
         return CannedReply.objects.all()
 
     @classmethod
-    def of(cls, reply: CannedReply) -> "CannedReplyForm":
-        """The form of a reply that is there."""
+    def of(cls, reply: CannedReply, typed: QueryDict | None = None) -> "CannedReplyForm":
+        """The form of a reply that is there, or with what was typed into it."""
         known = {"shortcut": reply.shortcut, "text": reply.text}
-        return cls(initial=known, auto_id=f"reply-{reply.pk}-%s")
+        return cls(typed, initial=known, auto_id=f"reply-{reply.pk}-%s")

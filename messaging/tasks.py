@@ -15,6 +15,7 @@ from messaging import (
     looking_after,
     media,
     moving,
+    receipts,
     reconciling,
     retention,
     templates,
@@ -74,6 +75,16 @@ def discard_files(tenant: int, paths: list[str]) -> None:
         return
     with context.entered(found):
         media.discard(paths)
+
+
+def show_read(tenant: int, message: int, attempt: int) -> None:
+    """Show a contact that what they wrote was read."""
+    try:
+        found = directory.tenant_numbered(tenant)
+    except Tenant.DoesNotExist:
+        return
+    with context.entered(found):
+        receipts.show(message, attempt)
 
 
 def take_out(tenant: int, instance: int, messages: list[str]) -> None:

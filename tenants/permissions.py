@@ -101,6 +101,11 @@ def role_may(role: str, action: Action) -> bool:
     return action in allowed or (Action.READ in allowed and _is_given(action))
 
 
+def roles_that_may(action: Action) -> list[str]:
+    """The roles that allow an action in the tenant one is in."""
+    return [role for role in RIGHTS if role_may(role, action)]
+
+
 def table() -> list[tuple[Action, str, list[bool]]]:
     """Every action, what it is called, and whether each of ROLES may do it here."""
     return [

@@ -166,6 +166,7 @@ FIELDS: dict[str, str | None] = {
     "risk_accepted": None,
     "severity": None,
     "shortcut": None,
+    "shows_read": None,
     "stale_after_days": None,
     "tags": "tag",
     "stage": None,

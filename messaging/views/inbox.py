@@ -191,10 +191,12 @@ def _listed(request, after: str | None = None, opened: int | None = None) -> dic
 
 def _found(request, filters: Filters, after: int | None, opened: int | None) -> dict:
     """What is looked for: whoever is called so, on the first page, and what was said."""
-    called_so = searching.conversations(request.user, filters) if after is None else []
+    nobody = queries.Page([], None)
+    called_so = searching.conversations(request.user, filters) if after is None else nobody
     said = searching.messages(request.user, filters, after)
     return {
-        "rows": rows_of(request, called_so, filters, opened),
+        "rows": rows_of(request, called_so.rows, filters, opened),
+        "has_more_called_so": called_so.next is not None,
         "found": said.rows,
         "next": said.next,
     }

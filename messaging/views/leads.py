@@ -1,7 +1,6 @@
 """Leads: the list, one lead, the panel beside a conversation, a first message."""
 
 import uuid
-from dataclasses import replace
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse, HttpResponseBadRequest
@@ -53,7 +52,7 @@ def leads(request):
         "stage": asked.stage,
         "tag": asked.tag,
         "vip": asked.vip,
-        "kept": replace(asked, view="all", number=None, person=None, unread=False).address,
+        "kept": asked.address_among_leads,
         "narrowed": bool(asked.text or asked.stage or asked.tag or asked.vip),
         "is_first_page": after is None,
         "has_unknown": not request.htmx and recognising.are_there_any(),

@@ -6,11 +6,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
-from messaging import noting
+from messaging import noting, queries
 from messaging.forms import NoteInConversationForm
 from messaging.views import bubbles, showing
 from messaging.views.access import conversation_or_404, note_or_404, page, tell_unread
-from tenants.accounts.models import User
 from tenants.permissions import Action
 
 MOST_OFFERED = 8
@@ -21,7 +20,7 @@ MOST_OFFERED = 8
 def write(request, pk: int):
     """Keep a note between the messages; it is never sent to anybody outside."""
     conversation = conversation_or_404(request, pk)
-    form = NoteInConversationForm(request.POST)
+    form = NoteInConversationForm(request.POST, told=queries.who_may_see(conversation))
     if not form.is_valid():
         return render(request, "inbox/refused.html", {"message": form.first_error()}, status=422)
     note = noting.write(
@@ -54,19 +53,18 @@ def remove(request, pk: int):
     if found.by_id != request.user.pk:
         said = _("Only whoever wrote a note can remove it.")
         return render(request, "inbox/refused.html", {"message": said}, status=422)
-    address, text = f"/inbox/{found.conversation_id}/notes/", found.text
+    address = f"/inbox/{found.conversation_id}/notes/"
+    again = {"text": found.text, "named": noting.named_in(found)}
     noting.remove(found)
-    return showing.with_toast(
-        HttpResponse(""), _("Note removed"), undo=address, values={"text": text}
-    )
+    return showing.with_toast(HttpResponse(""), _("Note removed"), undo=address, values=again)
 
 
 @require_GET
 @page(Action.READ)
-def people(request):
-    """Colleagues whose name begins like this, to be named in a note."""
+def people(request, pk: int):
+    """Colleagues whose name begins like this and who may see what is written here."""
     text = request.GET.get("q", "").strip()[:60]
-    team = User.objects.filter(is_active=True).exclude(pk=request.user.pk)
+    team = queries.who_may_see(conversation_or_404(request, pk)).exclude(pk=request.user.pk)
     found = team.filter(name__icontains=text) | team.filter(email__istartswith=text)
     shown = found.order_by("name", "email")[:MOST_OFFERED]
     return render(request, "inbox/people.html", {"people": shown})

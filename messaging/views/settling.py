@@ -1,6 +1,7 @@
 """Settings of the team's work: stages, tags, canned replies."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from django.contrib import messages
@@ -15,6 +16,7 @@ from messaging.settings_forms import CannedReplyForm, IntoStageForm, StageForm, 
 from messaging.views.access import page
 from tenants.permissions import Action
 
+NOTHING: Mapping = MappingProxyType({})
 Wrong = (pipeline.WrongStage, tagging.WrongTag, canned.WrongReply)
 
 
@@ -32,12 +34,13 @@ def stages(request):
 def stage(request, stage: int):
     """Change a step."""
     found = get_object_or_404(Stage, pk=stage)
-    form = StageForm(request.POST)
+    form = StageForm.of(found, request.POST)
     return _change(
         request,
         "stages",
         form,
         lambda: pipeline.change(found, **form.facts(), by=request.user),
+        of=found,
     )
 
 
@@ -78,12 +81,13 @@ def tags(request):
 def tag(request, tag: int):
     """Change a tag."""
     found = get_object_or_404(Tag, pk=tag)
-    form = TagForm(request.POST)
+    form = TagForm.of(found, request.POST)
     return _change(
         request,
         "tags",
         form,
         lambda: tagging.change(found, **form.cleaned_data, by=request.user),
+        of=found,
     )
 
 
@@ -113,12 +117,13 @@ def replies(request):
 def reply(request, reply: int):
     """Write a canned reply anew."""
     found = get_object_or_404(CannedReply, pk=reply)
-    form = CannedReplyForm(request.POST)
+    form = CannedReplyForm.of(found, request.POST)
     return _change(
         request,
         "replies",
         form,
         lambda: canned.change(found, **form.cleaned_data, by=request.user),
+        of=found,
     )
 
 
@@ -141,12 +146,16 @@ def _list_or_add(request, tab: str, form_class, add: Callable[[Any], object]) ->
     return _shown(request, tab, form, status=400)
 
 
-def _change(request, tab: str, form, change: Callable[[], object]) -> HttpResponse:
-    """Change one of a list; what is wrong is said above the list."""
+def _change(request, tab: str, form, change: Callable[[], object], *, of=None) -> HttpResponse:
+    """Change one of a list. What was typed into the form `of` a row stays there with what is
+    wrong; what is wrong with anything else is said above the list."""
     if form.is_valid() and _done(form, change):
         messages.success(request, _("Saved"))
         return redirect(f"messaging:{tab}")
-    return _shown(request, tab, FORMS[tab](), status=400, problem=form.first_error())
+    if of is None:
+        return _shown(request, tab, FORMS[tab](), status=400, problem=form.first_error())
+    form.put_focus()
+    return _shown(request, tab, FORMS[tab](), status=400, typed={of.pk: form})
 
 
 def _done(form, act: Callable[[], object]) -> bool:
@@ -159,12 +168,15 @@ def _done(form, act: Callable[[], object]) -> bool:
     return True
 
 
-def _shown(request, tab: str, form, *, status: int = 200, problem: str = "") -> HttpResponse:
+def _shown(
+    request, tab: str, form, *, status: int = 200, problem: str = "", typed: Mapping = NOTHING
+) -> HttpResponse:
+    rows = FORMS[tab].rows()
     facts = {
         "section": "settings",
         "tab": tab,
         "form": form,
-        "rows": [(each, FORMS[tab].of(each)) for each in FORMS[tab].rows()],
+        "rows": [(each, typed.get(each.pk) or FORMS[tab].of(each)) for each in rows],
         "variables": canned.VARIABLES if tab == "replies" else (),
         "problem": problem,
     }

@@ -32,8 +32,9 @@ const PLAIN = {
   2: () => inbox.isHere() && inbox.showView("unassigned"),
   3: () => inbox.isHere() && inbox.showView("all"),
   4: () => inbox.isHere() && inbox.showView("closed"),
-  a: () => document.querySelector("[data-assign]")?.click(),
-  e: () => document.querySelector("#pane-head [data-close]")?.click(),
+  a: () => picks.press("assign") || document.querySelector("[data-assign]")?.click(),
+  e: () => picks.press("close") || document.querySelector("#pane-head [data-close]")?.click(),
+  m: () => picks.press("read"),
   "?": () => dialogs.showHelp(),
 };
 

@@ -9,6 +9,7 @@ import { keepLive } from "./live.js";
 import * as notices from "./notices.js";
 import * as panel from "./panel.js";
 import * as toasts from "./toasts.js";
+import * as unfinished from "./unfinished.js";
 import * as replyWindow from "./window.js";
 import { refreshTimes } from "./words.js";
 
@@ -26,6 +27,7 @@ panel.begin();
 keys.begin();
 alerts.begin();
 notices.begin();
+unfinished.begin();
 menus();
 document.querySelector(".subjects [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 document.addEventListener("unread", (event) => showUnread(event.detail));

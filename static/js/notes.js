@@ -2,6 +2,7 @@
 
 import { mergeHtml, openedId } from "./conversation.js";
 import { elementsOf, fetchPiece, fill } from "./fetching.js";
+import * as unfinished from "./unfinished.js";
 import { words } from "./words.js";
 
 // What stands between the last "@" and the caret; names have at most three words.
@@ -14,20 +15,19 @@ const problem = () => document.getElementById("note-problem");
 const options = () => [...offered().querySelectorAll("[data-person]")];
 const openers = () => document.querySelectorAll("[data-note-toggle]");
 
-// Kept by conversation, so that an unfinished note is there on coming back.
-const unfinished = new Map();
 let named = new Map();
 let asked = "";
 
 /** Listen in the conversation that was just opened. */
 export function begin() {
   if (!form()) return;
-  named = new Map();
   for (const opener of openers()) opener.addEventListener("click", toggle);
-  field().value = unfinished.get(openedId()) ?? "";
-  if (field().value) open();
+  const left = unfinished.read(openedId());
+  named = new Map(left.named);
+  field().value = left.text;
+  if (left.text) open();
   field().addEventListener("input", () => {
-    unfinished.set(openedId(), field().value);
+    unfinished.keep(openedId(), field().value, named);
     offer();
   });
   field().addEventListener("keydown", press);
@@ -96,7 +96,7 @@ async function offer() {
   const wanted = field().value.slice(0, field().selectionStart).match(NAMING)?.[1];
   if (wanted === undefined) return hide();
   asked = wanted;
-  const piece = await fetchPiece(`/people/?q=${encodeURIComponent(wanted)}`);
+  const piece = await fetchPiece(`/inbox/${openedId()}/people/?q=${encodeURIComponent(wanted)}`);
   if (!piece.ok || asked !== wanted) return;
   fill(offered(), piece.html);
   const [first] = options();
@@ -119,7 +119,7 @@ function choose(option) {
   const text = `@${option.dataset.name} `;
   named.set(option.dataset.person, text.trim());
   field().setRangeText(text, start, caret, "end");
-  unfinished.set(openedId(), field().value);
+  unfinished.keep(openedId(), field().value, named);
   hide();
   return true;
 }
@@ -138,7 +138,7 @@ async function keep() {
   for (const [person, name] of named) if (text.includes(name)) body.append("named", person);
   form().dataset.sending = "yes";
   const piece = await fetchPiece(form().action, { method: "POST", body });
-  if (piece.ok) unfinished.delete(id);
+  if (piece.ok) unfinished.forget(id);
   if (id !== openedId()) return;
   delete form().dataset.sending;
   if (!piece.ok) return explain(piece);

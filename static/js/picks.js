@@ -1,5 +1,6 @@
 // Several conversations at once: selected by box or key, then assigned, closed, reopened, read.
 
+import { filtersOf } from "./addresses.js";
 import { fetchPiece } from "./fetching.js";
 import * as list from "./list.js";
 import { toast } from "./toasts.js";
@@ -35,6 +36,14 @@ export function toggleAll() {
   if (all.every((id) => chosen.has(id))) return clear();
   all.forEach((id) => chosen.add(id));
   draw();
+}
+
+/** Do with the selection what a key says, as far as one may. Answers whether there is one. */
+export function press(act) {
+  if (!bar() || !chosen.size) return false;
+  const wanted = act === "close" && filtersOf().get("view") === "closed" ? "reopen" : act;
+  bar().querySelector(`[data-act="${wanted}"]`)?.click();
+  return true;
 }
 
 /** Select nothing. Answers whether something was. */

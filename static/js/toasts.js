@@ -32,7 +32,9 @@ function undoButton(box, address, values, word) {
   button.addEventListener("click", async () => {
     box.remove();
     const body = new URLSearchParams();
-    for (const [name, value] of Object.entries(values)) body.set(name, value);
+    for (const [name, value] of Object.entries(values)) {
+      for (const each of [value].flat()) body.append(name, each);
+    }
     const piece = await fetchPiece(address, { method: "POST", body });
     if (!piece.ok) return toast({ text: words.failed });
     const conversation = address.match(/\/inbox\/(\d+)\//)?.[1];

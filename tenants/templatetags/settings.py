@@ -28,6 +28,7 @@ FACTS = {
     "role": _("role"),
     "network_address": _("network address"),
     "device": _("device"),
+    "shows_read": _("contacts see what was read"),
     "slug": _("slug"),
     "retention_days": _("days messages are kept"),
     "colour": _("colour"),

@@ -66,7 +66,9 @@ def test_note_that_names_a_colleague_reaches_them_live(owner, agent):
     expect(owner.locator("#note-people [data-person]")).to_have_count(1)
     owner.keyboard.press("Enter")
     owner.keyboard.type("avant midi")
-    owner.keyboard.press("Enter")
+    owner.reload()
+    expect(owner.locator("#note-text")).to_have_value(f"Merci de rappeler @{AGENT} avant midi")
+    owner.locator("#note-text").press("Enter")
 
     expect(owner.locator("[data-note] .named")).to_have_text(f"@{AGENT}", timeout=SOON)
     expect(agent.locator("[data-mentions]")).to_be_visible(timeout=SOON)
@@ -106,9 +108,31 @@ def test_several_conversations_are_closed_by_keys_and_brought_back(owner):
     for key in ("j", "x", "j", "x"):
         owner.keyboard.press(key)
     expect(owner.locator("[data-picked-count]")).to_have_text("2")
-    owner.locator("[data-several=close]").click()
+    owner.keyboard.press("e")
     expect(rows).to_have_count(before - 2, timeout=SOON)
     owner.locator(".toast button").click()
 
     expect(rows).to_have_count(before, timeout=SOON)
     expect(owner.locator("#picked")).to_be_hidden()
+
+
+def test_keys_mean_the_selection_and_leave_the_open_conversation_alone(owner):
+    open_talk(owner, "Fatou")
+    assigned = owner.locator("#pane-head [data-assign]")
+    assigned_before = assigned.inner_text()
+    unread = owner.locator("#conversation-list [data-conversation]:has(.count)").last
+    picked = unread.get_attribute("data-conversation")
+    row = owner.locator(f"#conversation-list [data-conversation='{picked}']")
+
+    for act in ("a", "m"):
+        row.locator("a.row").focus()
+        owner.keyboard.press("x")
+        expect(owner.locator("[data-picked-count]")).to_have_text("1")
+        owner.keyboard.press(act)
+        if act == "a":
+            owner.locator("#dialog [data-several=assign]").first.click()
+        expect(owner.locator("#picked")).to_be_hidden(timeout=SOON)
+
+    expect(row.locator(".count")).to_have_count(0, timeout=SOON)
+    expect(owner.locator("#pane-head")).to_contain_text("Fatou")
+    expect(assigned).to_have_text(assigned_before)

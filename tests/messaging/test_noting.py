@@ -1,5 +1,6 @@
 """Notes, mentions, drafts: the team's own, kept between the messages and sent to nobody."""
 
+import json
 import uuid
 from datetime import timedelta
 
@@ -145,8 +146,23 @@ def test_assistant_reads_notes_and_writes_none(client_for, tenant, assistant, co
     assert answer.status_code == 403
 
 
-def test_colleagues_are_offered_by_their_beginning(browser, tenant, owner, other_tenant):
-    page = browser.get("/people/", {"q": "adm"}).content.decode()
+def test_removed_note_names_the_same_people_when_it_is_written_again(
+    browser, tenant, owner, conversation
+):
+    write(browser, conversation, f"@{owner} ici", named=[owner.pk])
+    with context.entered(tenant):
+        note = Note.objects.get()
+
+    removed = browser.post(f"/notes/{note.pk}/remove/", headers=HTMX)
+
+    again = json.loads(removed["HX-Trigger"])["toast"]["values"]
+    assert again == {"text": f"@{owner} ici", "named": [owner.pk]}
+
+
+def test_colleagues_are_offered_by_their_beginning(
+    browser, tenant, owner, other_tenant, conversation
+):
+    page = browser.get(f"/inbox/{conversation.pk}/people/", {"q": "adm"}).content.decode()
 
     assert "admin one" in page
     assert "agent one" not in page

@@ -160,6 +160,25 @@ def test_results_are_paged_latest_first(tenant, agent, conversation, latest, mon
     assert second.next is None
 
 
+def test_search_leads_on_to_everybody_called_so(browser, tenant):
+    most = searching.MOST_CONVERSATIONS
+    with context.entered(tenant):
+        for number in range(most + 3):
+            name = "Marie" if number < most + 1 else "Paul"
+            made = factories.make_conversation(
+                tenant, name=f"{name} {number}", phone=f"+22170111{number}001"
+            )
+
+    many = browser.get(f"/?q=marie&number={made.instance_id}").content.decode()
+    few = browser.get("/?q=paul").content.decode()
+    everybody = browser.get("/leads/?q=marie").content.decode()
+
+    way_on = 'href="/leads/?q=marie"'
+    assert (many.count('class="row-name">Marie'), way_on in many) == (most, True)
+    assert (few.count('class="row-name">Paul'), "/leads/?q" in few) == (2, False)
+    assert sum(f"Marie {number}" in everybody for number in range(most + 1)) == most + 1
+
+
 def test_search_shows_who_and_what_and_leads_to_the_message(browser, conversation, other_tenant):
     with context.entered(other_tenant):
         Message.objects.update(text="chevaux: leak me")

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from messaging import consumers, conversing, noting, outbox, queries, realtime, searching
 from messaging.filters import Filters
-from messaging.models import Lead, MessageFile, MessageTemplate
+from messaging.models import Lead, Mention, MessageFile, MessageTemplate, Note
 from tenants import context, directory, settling
 from tenants.accounts import team
 from tenants.accounts.models import Role, User
@@ -56,7 +56,7 @@ def test_lists_search_and_counts_hold_what_one_may_see(tenant, three, agent, own
         found = [
             each.message.text for each in searching.messages(agent, Filters(text="words")).rows
         ]
-        people = names(searching.conversations(agent, Filters(text="Theirs")))
+        people = names(searching.conversations(agent, Filters(text="Theirs")).rows)
         everything = names(queries.conversations(owner).rows)
 
     assert listed == ["Free", "Mine"]
@@ -133,6 +133,42 @@ def test_no_route_knows_anything_of_a_colleagues_conversation(
     with context.entered(tenant):
         theirs.refresh_from_db()
         assert (theirs.unread_count, theirs.state, theirs.assignee_id) == (1, "open", owner.pk)
+
+
+def test_only_who_may_see_a_conversation_is_offered_and_named_in_its_notes(
+    tenant, three, agent, assistant, owner, client_for
+):
+    _mine, free, theirs = three
+    client = client_for(tenant, owner)
+
+    offered = client.get(f"/inbox/{theirs.pk}/people/").content.decode()
+    offered_where_free = client.get(f"/inbox/{free.pk}/people/").content.decode()
+    text, named = f"@{agent} et @{assistant}", [agent.pk, assistant.pk]
+    refused = client.post(f"/inbox/{theirs.pk}/notes/", {"text": text, "named": named})
+    kept = client.post(f"/inbox/{free.pk}/notes/", {"text": text, "named": named})
+
+    assert "admin one" in offered
+    assert [str(each) in offered for each in (agent, assistant)] == [False, False]
+    assert [str(each) in offered_where_free for each in (agent, assistant)] == [True, True]
+    assert (refused.status_code, kept.status_code) == (422, 302)
+    for person in (agent, assistant):
+        assert str(person) in refused.content.decode()
+    with context.entered(tenant):
+        assert Note.objects.get().conversation_id == free.pk
+        assert Mention.objects.count() == 2
+
+
+def test_who_may_see_a_conversation_is_asked_once_whatever_the_team(tenant, three, agent, owner):
+    with context.entered(tenant):
+        everybody = list(User.objects.exclude(role=Role.STAFF))
+        with CaptureQueriesContext(connection) as asked:
+            told = [set(queries.who_may_see(each)) for each in three]
+        expected = [
+            {user for user in everybody if queries.is_visible(each, user)} for each in three
+        ]
+
+    assert told == expected
+    assert len([each for each in asked if "accounts_user" in each["sql"]]) == 3
 
 
 def test_file_of_a_colleagues_conversation_is_not_there(tenant, three, agent, owner):

@@ -1,5 +1,8 @@
 """Stages, tags and canned replies: used on leads, in lists and where one writes."""
 
+import html
+import re
+
 import pytest
 from django.core.cache import cache
 
@@ -178,6 +181,42 @@ def test_unknown_braces_are_refused_by_name(inside, owner):
 
     assert (refusal.value.field, "{prix}" in str(refusal.value.message)) == ("text", True)
     assert not CannedReply.objects.exists()
+
+
+REFUSED_CHANGES = [
+    ("replies", {"shortcut": "prix", "text": "Bonjour {prenom}, un long texte."}, "text"),
+    ("replies", {"shortcut": "a b", "text": "Un autre long texte."}, "shortcut"),
+    ("stages", {"name": "Un nom bien réfléchi", "kind": "open", "stale_after_days": "0"}, "stale"),
+    ("tags", {"name": "un nom bien trop long pour être une étiquette", "colour": "plum"}, "name"),
+    ("tags", {"name": "Other", "colour": "plum"}, None),
+]
+
+
+@pytest.mark.parametrize(("tab", "typed", "field"), REFUSED_CHANGES)
+def test_refused_change_keeps_what_was_typed_and_says_what_is_wrong_beside_it(
+    browser, tenant, owner, tab, typed, field
+):
+    with context.entered(tenant):
+        tagging.add("Other", by=owner)
+        made = {
+            "replies": canned.add("kept", "Kept text", by=owner),
+            "tags": tagging.add("Kept", by=owner),
+            "stages": Stage.objects.get(code="new"),
+        }[tab]
+
+    answer = browser.post(f"/settings/{tab}/{made.pk}/", typed)
+
+    page = answer.content.decode()
+    [form] = [
+        each for each in page.split("<form") if f'action="/settings/{tab}/{made.pk}/"' in each
+    ]
+    assert answer.status_code == 400
+    for value in typed.values():
+        assert html.escape(value) in form
+    assert form.count('class="problem"') == page.count('class="problem"') == 1
+    assert form.count("autofocus") == page.count("autofocus") == 1
+    if field:
+        assert re.search(rf'id="\w+-{made.pk}-{field}\w*_error" role="alert"', form)
 
 
 def test_replies_are_offered_where_one_writes(browser, tenant, other_tenant, assistant, client_for):
