@@ -86,6 +86,8 @@ def fetch(pk: int) -> None:
     now = timezone.now()
     if file.expires_at and now > file.expires_at:
         return _end(file, State.GONE, "expired")
+    if _share_what_came_meanwhile(file):
+        return _tell(file)
     MessageFile.objects.filter(pk=pk).update(attempts=file.attempts + 1)
     file.attempts += 1
     try:
@@ -209,6 +211,7 @@ def _decide(file: MessageFile, attachment: Attachment, view_once: bool) -> None:
         file.state, file.error = State.FAILED, "too_large"
     elif not _share(file, attachment.sha256.lower()):
         file.reference = attachment.reference
+        file.sha256 = attachment.sha256.lower()[:64]
 
 
 def _share(file: MessageFile, sha256: str) -> bool:
@@ -228,6 +231,15 @@ def _share(file: MessageFile, sha256: str) -> bool:
         setattr(file, name, getattr(same, name))
     file.state, file.error, file.reference = State.STORED, "", {}
     return True
+
+
+@transaction.atomic
+def _share_what_came_meanwhile(file: MessageFile) -> bool:
+    """Whether another message brought the same file since this one was ordered."""
+    is_shared = _share(file, file.sha256)
+    if is_shared:
+        _write_down(file)
+    return is_shared
 
 
 _CONTENT = (
