@@ -2,7 +2,9 @@
 
 from datetime import datetime
 
-from messaging import realtime
+from django.db import transaction
+
+from messaging import realtime, receipts
 from messaging.models import Conversation
 
 
@@ -38,12 +40,14 @@ def reopen(conversation: Conversation, *, by) -> Conversation:
 
 
 def mark_read(conversation: Conversation) -> None:
-    """Nothing here is unread any more."""
+    """Nothing here is unread any more, and the contact may see that."""
     if not conversation.unread_count:
         return
-    changed = Conversation.objects.filter(pk=conversation.pk, unread_count__gt=0).update(
-        unread_count=0
-    )
+    with transaction.atomic():
+        unread = Conversation.objects.filter(pk=conversation.pk, unread_count__gt=0)
+        changed = unread.update(unread_count=0)
+        if changed:
+            receipts.order(conversation)
     if changed:
         conversation.unread_count = 0
         realtime.publish("conversation", conversation=conversation.pk)

@@ -15,8 +15,10 @@ from messaging import (
     looking_after,
     media,
     moving,
+    receipts,
     reconciling,
     retention,
+    revealing,
     templates,
 )
 from messaging.espo import running
@@ -66,6 +68,16 @@ def fetch_media(tenant: int, file: int) -> None:
         media.fetch(file)
 
 
+def find_phone(tenant: int, instance: int, identity: int, attempt: int) -> None:
+    """Ask a provider for the number behind a LID."""
+    try:
+        found = directory.tenant_numbered(tenant)
+    except Tenant.DoesNotExist:
+        return
+    with context.entered(found):
+        revealing.reveal(identity, instance, attempt)
+
+
 def discard_files(tenant: int, paths: list[str]) -> None:
     """Remove from storage what no message holds any more."""
     try:
@@ -74,6 +86,16 @@ def discard_files(tenant: int, paths: list[str]) -> None:
         return
     with context.entered(found):
         media.discard(paths)
+
+
+def show_read(tenant: int, message: int, attempt: int) -> None:
+    """Show a contact that what they wrote was read."""
+    try:
+        found = directory.tenant_numbered(tenant)
+    except Tenant.DoesNotExist:
+        return
+    with context.entered(found):
+        receipts.show(message, attempt)
 
 
 def take_out(tenant: int, instance: int, messages: list[str]) -> None:

@@ -98,7 +98,14 @@ class OrganisationForm(forms.ModelForm):
 
     class Meta:
         model = Tenant
-        fields = ("name", "language", "time_zone", "default_country", "colour")
+        fields = ("name", "language", "time_zone", "default_country", "shows_read", "colour")
+        labels = {"shows_read": _("Contacts see when their messages were read")}
+        help_texts = {
+            "shows_read": _(
+                "On WhatsApp, as soon as somebody who may answer opens the conversation; "
+                "never in groups."
+            )
+        }
         widgets = {"colour": forms.RadioSelect}
 
     def __init__(self, *args, **kwargs) -> None:

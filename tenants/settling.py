@@ -171,4 +171,5 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "holidays": _holidays,
     "retention_days": _retention,
     "agents_see_all": _yes_or_no,
+    "shows_read": _yes_or_no,
 }

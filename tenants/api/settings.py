@@ -42,7 +42,7 @@ class SettingsOut(serializers.ModelSerializer):
         model = Tenant
         fields = (
             "name", "language", "time_zone", "default_country", "colour", "logo", "opening_hours",
-            "holidays", "retention_days", "agents_see_all", "requires_mfa",
+            "holidays", "retention_days", "agents_see_all", "shows_read", "requires_mfa",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -64,6 +64,7 @@ class SettingsChange(serializers.Serializer):
     opening_hours = serializers.ListField(child=_day(), required=False, min_length=7, max_length=7)
     holidays = Holiday(many=True, required=False)
     agents_see_all = serializers.BooleanField(required=False)
+    shows_read = serializers.BooleanField(required=False)
 
 
 class SettingsView(ApiView):

@@ -61,6 +61,7 @@ class Tenant(TenantMixin):
     logo = models.CharField(max_length=200, blank=True, default="")
     opening_hours = models.JSONField(_("opening hours"), default=nine_to_six)
     holidays = models.JSONField(_("holidays"), default=list)
+    shows_read = models.BooleanField(_("contacts see what was read"), default=True)
     retention_days = models.PositiveIntegerField(_("days content is kept"), null=True, blank=True)
     suspended_at = models.DateTimeField(_("suspended since"), null=True, blank=True)
     suspended_reason = models.CharField(

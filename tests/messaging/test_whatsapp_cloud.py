@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from messaging import (
     connecting,
+    conversing,
     delivering,
     inbox,
     media,
@@ -546,6 +547,22 @@ def conversation(tenant, cloud) -> Conversation:
 def close_window(conversation: Conversation) -> None:
     Conversation.objects.update(window_ends_at=timezone.now() - timedelta(minutes=1))
     conversation.refresh_from_db()
+
+
+def test_reading_shows_the_contact_that_it_was_read(tenant, fake, conversation):
+    with context.entered(tenant):
+        received = conversation.messages.get()
+        conversing.mark_read(conversation)
+
+    tasks.show_read(tenant.number, received.pk, 1)
+
+    asked = fake.calls()[-1]
+    assert asked["path"] == f"/v25.0/{graph.NUMBER}/messages"
+    assert json.loads(asked["body"]) == {
+        "messaging_product": "whatsapp",
+        "status": "read",
+        "message_id": received.external_id,
+    }
 
 
 def test_free_text_outside_the_window_is_refused_with_what_may_be_sent(tenant, conversation):

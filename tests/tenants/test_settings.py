@@ -216,6 +216,7 @@ def test_settings_are_read_and_changed_in_the_api(browser, tenant, assistant, cl
         {
             "opening_hours": week,
             "holidays": [{"day": "12-25", "name": "Noël"}],
+            "shows_read": False,
         },
         content_type="application/json",
     )
@@ -226,7 +227,7 @@ def test_settings_are_read_and_changed_in_the_api(browser, tenant, assistant, cl
     read = colleague.get("/api/settings/").json()
 
     assert changed.status_code == 200, changed.content
-    assert read["opening_hours"] == week
+    assert (read["opening_hours"], read["shows_read"]) == (week, False)
     assert (read["holidays"], read["logo"]) == ([{"day": "12-25", "name": "Noël"}], None)
     assert refused.json()["error"]["field"] == "time_zone"
     body = {"name": "Mine"}

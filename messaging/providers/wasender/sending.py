@@ -93,7 +93,8 @@ def check(via: Via) -> InstanceState:
 
 def mark_read(known: Known, via: Via) -> None:
     """POST /messages/read with the message's key (n8n node)."""
-    key: dict[str, Any] = {"id": known.external_id, "remoteJid": known.chat, "fromMe": False}
+    chat = known.chat if "@" in known.chat else f"{known.chat.lstrip('+')}@s.whatsapp.net"
+    key: dict[str, Any] = {"id": known.external_id, "remoteJid": chat, "fromMe": False}
     if known.author:
         key["participant"] = known.author
     _change(via, "POST", "/messages/read", {"key": key})
