@@ -59,11 +59,8 @@ ADDRESSES = {
     "figures": "alerts/figures/",
     "rules": "alerts/rules/",
 }
-# Pages of settings and of one's own account, which the documentation shows no picture of. Those
-# that ask who one is come first: a moment after signing in they do not ask.
+# Pages of settings and of one's own account, which the documentation shows no picture of.
 PLAINER = (
-    "accounts/second-step/totp/activate/", "accounts/second-step/recovery-codes/generate/",
-    "accounts/second-step/webauthn/add/", "accounts/email/",
     "accounts/password/reset/", "accounts/password/reset/done/", "messages/events/",
     "messages/arrived/",
     "leads/unknown/", "numbers/", "settings/", "settings/hours/", "settings/retention/",
@@ -72,6 +69,15 @@ PLAINER = (
     "accounts/", "accounts/sessions/", "accounts/second-step/",
     "accounts/password/change/",
 )  # fmt: skip
+
+
+# Pages of one's own account that ask once more who one is.
+GUARDED = (
+    "accounts/email/",
+    "accounts/second-step/totp/activate/",
+    "accounts/second-step/webauthn/add/",
+    "accounts/second-step/recovery-codes/generate/",
+)
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +200,27 @@ def test_plainer_page_has_no_fault_and_fits_its_screen(screen, shop, language, t
     assert screen.url == shop.inbox + address
     assert violations(screen) == []
     assert screen.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize(
+    ("language", "screen"), [("fr", "desktop"), ("en", "phone")], indirect=True
+)
+def test_guarded_pages_and_what_guards_them_have_no_fault(screen, shop, language):
+    found = {}
+    lit(screen, language).goto(shop.inbox + GUARDED[0])
+    assert "/accounts/reauthenticate/" in screen.url
+    found["the guard"] = violations(screen)
+    screen.fill("input[name=password]", shop.password)
+    screen.keyboard.press("Enter")
+    screen.wait_for_url(shop.inbox + GUARDED[0])
+
+    for address in GUARDED:
+        screen.goto(shop.inbox + address)
+        found[address] = violations(screen)
+        assert screen.url == shop.inbox + address
+        assert screen.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    assert {address: wrong for address, wrong in found.items() if wrong} == {}
 
 
 @pytest.mark.parametrize("shape", WIDTHS)
