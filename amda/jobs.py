@@ -51,6 +51,7 @@ def on_app_ready(app: Any) -> None:
     app.task(name="amda.fetch_media", queue="media", retry=again)(tasks.fetch_media)
     app.task(name="amda.look_after", queue="instances")(tasks.look_after)
     app.task(name="amda.show_read", queue="instances")(tasks.show_read)
+    app.task(name="amda.revise", queue="outbox", retry=again)(tasks.revise)
     app.task(name="amda.reconcile", queue="default", retry=patiently)(tasks.reconcile)
     app.task(name="amda.discard_files", queue="removals", retry=patiently)(tasks.discard_files)
     app.task(name="amda.synchronise_templates", queue="default", retry=patiently)(

@@ -53,7 +53,9 @@ export function putBack(id, quote) {
 }
 
 function choose(button) {
-  const bubble = button.closest(".message");
+  const { of } = button.dataset;
+  const bubble = of ? document.querySelector(`#messages [data-message="${of}"]`) : button.closest(".message");
+  if (!bubble) return;
   const isOurs = bubble.classList.contains("out");
   const participant = bubble.querySelector(".participant")?.textContent;
   quotes.set(openedId(), {
