@@ -64,7 +64,8 @@ function choose(button) {
     what: whatIsSaid(bubble),
   });
   begin();
-  field()?.focus();
+  // A dialog that closes gives the focus back to what opened it: after that.
+  setTimeout(() => field()?.focus());
 }
 
 function whatIsSaid(bubble) {
