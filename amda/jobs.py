@@ -49,6 +49,7 @@ def on_app_ready(app: Any) -> None:
     app.task(name="amda.drain_outbox", queue="outbox", retry=again)(tasks.drain_outbox)
     app.task(name="amda.keep_history", queue="history", retry=again)(tasks.keep_history)
     app.task(name="amda.fetch_media", queue="media", retry=again)(tasks.fetch_media)
+    app.task(name="amda.find_phone", queue="instances", retry=again)(tasks.find_phone)
     app.task(name="amda.look_after", queue="instances")(tasks.look_after)
     app.task(name="amda.show_read", queue="instances")(tasks.show_read)
     app.task(name="amda.revise", queue="outbox", retry=again)(tasks.revise)

@@ -21,6 +21,8 @@ State = Conversation.State
 ALONG: tuple[str, ...] = ("messaging.note.conversation", "messaging.draft.conversation")
 # What a folded conversation gets back when it is one of its own again.
 _OWN = ("state", "closed_at", "unread_count")
+# What the other takes over from it, and gives up again where nobody changed it since.
+_TAKEN_OVER = ("state", "closed_at", "assignee_id")
 
 
 def reached_at(lead: Lead, instance_id: int) -> Conversation | None:
@@ -35,13 +37,14 @@ def fold(source: Conversation, target: Conversation) -> dict[str, Any]:
         "id": source.pk,
         "into": target.pk,
         "peer": target.peer,
-        "assignee": target.assignee_id,
+        "target_before": _facts(target, _TAKEN_OVER),
         "rows": _take_along(source, target),
-        **{name: _plain(getattr(source, name)) for name in _OWN},
+        **_facts(source, _OWN),
     }
     unread = source.unread_count + target.unread_count
     source.messages.update(conversation=target)
     _take_over(source, target)
+    before["target_after"] = _facts(target, _TAKEN_OVER)
     Conversation.objects.filter(pk=source.pk).update(
         folded_into=target,
         state=State.CLOSED,
@@ -54,11 +57,15 @@ def fold(source: Conversation, target: Conversation) -> dict[str, Any]:
     return before
 
 
-def unfold(before: dict[str, Any]) -> Conversation | None:
-    """Make a folded conversation one of its own again, still empty; None where it is gone."""
+def unfold(before: dict[str, Any]) -> list[int]:
+    """Make a folded conversation one of its own again, still empty.
+
+    Says which of the two are closed again while what was one is open: whoever wrote since waits
+    in one of them.
+    """
     source = Conversation.objects.filter(pk=before["id"]).first()
     if source is None:
-        return None
+        return []
     source.folded_into = None
     for name in _OWN:
         setattr(source, name, before[name])
@@ -67,10 +74,21 @@ def unfold(before: dict[str, Any]) -> Conversation | None:
         model, name = _place(place)
         model._default_manager.filter(pk__in=ids).update(**{name: source})
     target = Conversation.objects.filter(pk=before["into"]).first()
-    if target is not None and target.peer == source.peer:
-        target.peer = before["peer"]
-        target.save(update_fields=["peer"])
-    return source
+    if target is None:
+        return []
+    was_open = target.state == State.OPEN
+    _give_up(target, source, before)
+    return [each.pk for each in (source, target) if was_open and each.state == State.CLOSED]
+
+
+def open_where_written(conversations: Collection[int], *, since: int) -> None:
+    """Open those of the conversations in which a contact wrote after this message."""
+    wrote = Message.objects.filter(
+        conversation__in=conversations, direction=Direction.IN, pk__gt=since
+    )
+    Conversation.objects.filter(pk__in=wrote.values("conversation")).update(
+        state=State.OPEN, closed_at=None
+    )
 
 
 def current(conversation: Conversation) -> Conversation:
@@ -191,6 +209,17 @@ def _take_over(source: Conversation, target: Conversation) -> None:
     target.save(update_fields=["state", "closed_at", "assignee", "peer"])
 
 
+def _give_up(target: Conversation, source: Conversation, before: dict[str, Any]) -> None:
+    """What it took over, where nobody changed it since."""
+    if target.peer == source.peer:
+        target.peer = before["peer"]
+    now, after = _facts(target, _TAKEN_OVER), before.get("target_after", {})
+    for name, value in before.get("target_before", {}).items():
+        if now[name] == after[name]:
+            setattr(target, name, value)
+    target.save(update_fields=["peer", "state", "closed_at", "assignee"])
+
+
 def _is_better(source: Conversation, target: Conversation) -> bool:
     numbers = source.peer.startswith("+"), target.peer.startswith("+")
     if numbers[0] != numbers[1]:
@@ -198,6 +227,10 @@ def _is_better(source: Conversation, target: Conversation) -> bool:
     if source.last_received_at is None:
         return False
     return target.last_received_at is None or source.last_received_at > target.last_received_at
+
+
+def _facts(conversation: Conversation, names: Collection[str]) -> dict[str, Any]:
+    return {name: _plain(getattr(conversation, name)) for name in names}
 
 
 def _plain(value: Any) -> Any:

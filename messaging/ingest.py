@@ -26,6 +26,7 @@ from messaging import (
     placing,
     previews,
     realtime,
+    revealing,
     signals,
     standing_in,
     states,
@@ -129,6 +130,9 @@ class Batch:
         facts.belongs_to(fact, message)
         if not is_new:
             return
+        if conversation.lead_id in self._places.made and not (event.group or event.person.phone):
+            self._places.made.discard(conversation.lead_id)
+            revealing.order_for(conversation.lead, instance)
         media.note(message, event.attachments, view_once=event.view_once)
         changing.adopt_waiting(message)
         _count_in(conversation, message)

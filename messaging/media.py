@@ -20,7 +20,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from messaging import pictures, realtime, sniffing
+from messaging import first_page, pictures, realtime, sniffing
 from messaging.calling import open_via
 from messaging.events import Attachment
 from messaging.models import Message, MessageFile
@@ -86,6 +86,8 @@ def fetch(pk: int) -> None:
     now = timezone.now()
     if file.expires_at and now > file.expires_at:
         return _end(file, State.GONE, "expired")
+    if _share_what_came_meanwhile(file):
+        return _tell(file)
     MessageFile.objects.filter(pk=pk).update(attempts=file.attempts + 1)
     file.attempts += 1
     try:
@@ -209,6 +211,7 @@ def _decide(file: MessageFile, attachment: Attachment, view_once: bool) -> None:
         file.state, file.error = State.FAILED, "too_large"
     elif not _share(file, attachment.sha256.lower()):
         file.reference = attachment.reference
+        file.sha256 = attachment.sha256.lower()[:64]
 
 
 def _share(file: MessageFile, sha256: str) -> bool:
@@ -228,6 +231,15 @@ def _share(file: MessageFile, sha256: str) -> bool:
         setattr(file, name, getattr(same, name))
     file.state, file.error, file.reference = State.STORED, "", {}
     return True
+
+
+@transaction.atomic
+def _share_what_came_meanwhile(file: MessageFile) -> bool:
+    """Whether another message brought the same file since this one was ordered."""
+    is_shared = _share(file, file.sha256)
+    if is_shared:
+        _write_down(file)
+    return is_shared
 
 
 _CONTENT = (
@@ -297,19 +309,36 @@ def _keep(file: MessageFile, content: _Content, mime_type: str) -> bool:
 
 
 def _look_at(file: MessageFile, content: _Content) -> File | None:
+    """What stands for it on a page, where that is not the file itself."""
+    drawn = None
+    display = sniffing.display_of(file.mime_type)
+    if display == sniffing.Display.IMAGE:
+        drawn = _smaller(file, content)
+    elif display == sniffing.Display.PDF:
+        drawn = _first_page(file, content)
+    content.file.seek(0)
+    return ContentFile(drawn) if drawn else None
+
+
+def _smaller(file: MessageFile, content: _Content) -> bytes | None:
     """Measure a picture; what cannot be opened safely is a file to download."""
-    if sniffing.display_of(file.mime_type) != sniffing.Display.IMAGE:
-        return None
     try:
         picture = pictures.look_at(content.file)
     except pictures.NotShown as exc:
         logger.info("file %s is not shown: %s", file.pk, exc)
         file.is_showable = False
         return None
-    finally:
-        content.file.seek(0)
     file.width, file.height = picture.width, picture.height
-    return ContentFile(picture.preview) if picture.preview else None
+    return picture.preview
+
+
+def _first_page(file: MessageFile, content: _Content) -> bytes | None:
+    """Draw a PDF's first page; what cannot be drawn is opened by its name alone."""
+    try:
+        return first_page.of(content.file, content.size)
+    except first_page.NotDrawn as exc:
+        logger.info("file %s has no first page: %s", file.pk, exc)
+        return None
 
 
 def _store(path: str, content: File) -> str:

@@ -136,12 +136,12 @@ def undo(record: LeadMerge, *, by, now: datetime) -> LeadMerge:
     LeadIdentity.objects.filter(pk__in=returning).update(lead=other)
     unread = _unread_in(kept)
     Conversation.objects.filter(pk__in=moved["conversations"], lead=kept).update(lead=other)
-    for before in moved["folded"]:
-        folding.unfold(before)
+    closed_again = [pk for before in reversed(moved["folded"]) for pk in folding.unfold(before)]
     touched = _part_messages(kept, other, _messages_of(kept, moved, returning))
     for conversation in Conversation.objects.filter(pk__in=touched):
         mine = conversation.messages.filter(pk__in=unread)
         folding.recount(conversation, unread=mine.count())
+    folding.open_where_written(closed_again, since=moved["newest_message"])
     _move_rows_back(kept, other, moved["rows"])
     tagging.come_back(other, kept, moved.get("tags", []))
     _write(kept, _as_before(kept, moved))

@@ -15,6 +15,8 @@ class Places:
 
     def __init__(self) -> None:
         self._homes: dict[int, list[int]] = {}
+        self.made: set[int] = set()
+        """The ids of the leads that did not exist before."""
 
     def of(self, event: Received, instance: ProviderInstance, peer: str) -> Conversation:
         """The conversation that a provider's news of a message belongs to."""
@@ -55,7 +57,9 @@ class Places:
         for other in known[1:]:
             if not merging.are_kept_apart(known[0], other):
                 merging.merge(known[0], other)
-        lead, _is_new = addressing.lead_for(addresses, name=name, is_known=is_known)
+        lead, is_new = addressing.lead_for(addresses, name=name, is_known=is_known)
+        if is_new:
+            self.made.add(lead.pk)
         if name and not lead.name:
             lead.name = name[:200]
             lead.save(update_fields=["name", "updated_at"])

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.utils import formats
+from django.utils import formats, timezone
 from django.utils.translation import gettext_lazy as _
 
 from messaging import (
@@ -102,7 +102,7 @@ def require_room_today(instance: ProviderInstance, now: datetime) -> None:
         _("This number has sent its %(limit)d messages of today. It may send again at %(when)s.")
         % {
             "limit": left.limit,
-            "when": formats.date_format(left.reset_at, "SHORT_DATETIME_FORMAT"),
+            "when": formats.date_format(timezone.localtime(left.reset_at), "SHORT_DATETIME_FORMAT"),
         },
         limit=left.limit,
         remaining=0,

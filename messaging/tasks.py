@@ -18,6 +18,7 @@ from messaging import (
     receipts,
     reconciling,
     retention,
+    revealing,
     revising,
     templates,
 )
@@ -66,6 +67,16 @@ def fetch_media(tenant: int, file: int) -> None:
         return
     with context.entered(found):
         media.fetch(file)
+
+
+def find_phone(tenant: int, instance: int, identity: int, attempt: int) -> None:
+    """Ask a provider for the number behind a LID."""
+    try:
+        found = directory.tenant_numbered(tenant)
+    except Tenant.DoesNotExist:
+        return
+    with context.entered(found):
+        revealing.reveal(identity, instance, attempt)
 
 
 def discard_files(tenant: int, paths: list[str]) -> None:

@@ -1,3 +1,5 @@
+from datetime import UTC
+
 from django.apps import AppConfig
 
 
@@ -6,4 +8,9 @@ class TenantsConfig(AppConfig):
     verbose_name = "AMDA"
 
     def ready(self) -> None:
+        from rest_framework.serializers import DateTimeField
+
         from tenants import checks  # noqa: F401  registers the system checks
+
+        # Programs read and write UTC, in whichever zone people are shown the time.
+        DateTimeField.timezone = UTC

@@ -10,11 +10,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from allauth.account.adapter import get_adapter
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, Q, QuerySet, TextField
+from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
 from tenants import context
@@ -52,6 +55,8 @@ ACTS: dict[str, Any] = {
     "person.removed": _("Person removed"),
     "person.role_changed": _("Role changed"),
     "person.changed": _("Person changed"),
+    "person.device_signed_out": _("Device signed out"),
+    "person.signed_out_elsewhere": _("Signed out everywhere else"),
     "person.second_step_added": _("Second step set up"),
     "person.second_step_removed": _("Second step removed"),
     "person.recovery_codes_made": _("Recovery codes made"),
@@ -190,7 +195,8 @@ def address_of(request) -> str | None:
 
 def entries(asked: Asked, most: int) -> list[AuditEntry]:
     """The newest entries of the schema one is in."""
-    return list(_narrowed(AuditEntry.objects.order_by("-id"), asked)[:most])
+    rows = AuditEntry.objects.order_by("-id")
+    return list(_narrowed(rows, asked, Q(address__icontains=asked.text))[:most])
 
 
 def by_platform(number: int, asked: Asked, most: int) -> list[AuditEntry]:
@@ -206,14 +212,9 @@ def acts_called(text: str) -> tuple[str, ...]:
     return tuple(act for act, words in ACTS.items() if wanted in str(words).casefold())
 
 
-def _narrowed(rows: QuerySet[AuditEntry], asked: Asked) -> QuerySet[AuditEntry]:
+def _narrowed(rows: QuerySet[AuditEntry], asked: Asked, *also: Q) -> QuerySet[AuditEntry]:
     if asked.text:
-        rows = rows.filter(
-            Q(by_name__icontains=asked.text)
-            | Q(subject_name__icontains=asked.text)
-            | Q(reason__icontains=asked.text)
-            | Q(act__in=acts_called(asked.text))
-        )
+        rows = _holding(rows, asked.text, *also)
     if asked.before:
         rows = rows.filter(pk__lt=asked.before)
     if asked.act:
@@ -225,6 +226,17 @@ def _narrowed(rows: QuerySet[AuditEntry], asked: Asked) -> QuerySet[AuditEntry]:
     if asked.until:
         rows = rows.filter(at__lt=asked.until)
     return rows
+
+
+def _holding(rows: QuerySet[AuditEntry], text: str, *also: Q) -> QuerySet[AuditEntry]:
+    """Those that hold a text where people read it, or `also` where."""
+    rows = rows.alias(
+        said_before=Cast("before", TextField()), said_after=Cast("after", TextField())
+    )
+    wanted = Q(act__in=acts_called(text))
+    for place in ("by_name", "subject_name", "reason", "said_before", "said_after"):
+        wanted |= Q(**{f"{place}__icontains": text})
+    return rows.filter(reduce(or_, also, wanted))
 
 
 @contextmanager

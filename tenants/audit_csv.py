@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 
 from django.http import HttpResponse
-from django.utils import timezone
+from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 
 from tenants import audit, spreadsheets
@@ -14,7 +14,12 @@ MOST_ROWS = 50_000
 
 
 def answer(entries: Iterable[AuditEntry], name: str) -> HttpResponse:
-    """The entries as an answer to be saved as a file; callers give at most MOST_ROWS."""
+    """The newest of the entries as an answer to be saved as a file, which says so where there are
+    more. Callers give at most MOST_ROWS and one."""
+    found = list(entries)
+    rows = [_cells(entry) for entry in found[:MOST_ROWS]]
+    if len(found) > MOST_ROWS:
+        rows.append([_cut_short(found[MOST_ROWS - 1])])
     headings = [
         _("When"),
         _("What"),
@@ -27,7 +32,17 @@ def answer(entries: Iterable[AuditEntry], name: str) -> HttpResponse:
         _("Through"),
         _("From"),
     ]
-    return spreadsheets.answer(name, headings, (_cells(entry) for entry in entries))
+    return spreadsheets.answer(name, headings, rows)
+
+
+def _cut_short(last: AuditEntry) -> str:
+    return _(
+        "There are more: this file holds the %(count)s newest, back to %(day)s."
+        " Narrow the days to export the others."
+    ) % {
+        "count": formats.number_format(MOST_ROWS, force_grouping=True),
+        "day": formats.date_format(timezone.localtime(last.at), "DATE_FORMAT"),
+    }
 
 
 def _cells(entry: AuditEntry) -> list[str]:

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.signals import got_request_exception
@@ -9,6 +10,7 @@ from django.db import InterfaceError, OperationalError, connection
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from psycopg_pool import PoolTimeout
 
@@ -31,7 +33,7 @@ def database_away(get_response):
 
 
 def enter_tenant(get_response):
-    """Put the request into the schema of the tenant its host or X-Tenant names.
+    """Put the request into the schema and time zone of the tenant its host or X-Tenant names.
 
     X-Tenant counts on the public host only, for the API only, and with a bearer token only:
     such a request sees no session, neither the tenant's nor a staff member's.
@@ -81,7 +83,8 @@ def _inside(tenant, request, get_response) -> HttpResponse:
     request.urlconf = settings.ROOT_URLCONF
     connection.set_tenant(tenant)
     try:
-        return get_response(request)
+        with timezone.override(ZoneInfo(tenant.time_zone)):
+            return get_response(request)
     finally:
         connection.set_schema_to_public()
 

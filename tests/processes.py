@@ -22,6 +22,8 @@ from typing import Any
 
 import httpx
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 30
 STOP_SECONDS = 20
@@ -40,13 +42,6 @@ def until(condition: Callable[[], Any], seconds: float, what: str = "") -> Any:
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} seconds: {what or condition.__name__}")
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    """A port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Running:

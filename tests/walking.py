@@ -27,6 +27,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from django.http import QueryDict
 from django.test import Client, RequestFactory
+from django.test.client import ClientHandler
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.regex_helper import normalize
 from drf_spectacular.generators import SchemaGenerator
@@ -288,8 +289,9 @@ class Walk:
     read: set[str] = field(default_factory=set)
     routes: set[tuple[str, str]] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
-    victim_was: dict[str, tuple[int, str]] = field(default_factory=dict)
     statuses: dict[tuple[str, str, str], set[int]] = field(default_factory=dict)
+    # One for all requests: every new one puts all middleware together again.
+    handler: ClientHandler = field(default_factory=lambda: ClientHandler(enforce_csrf_checks=False))
 
 
 @dataclass
@@ -452,6 +454,8 @@ def walk(actors: list[Actor], rules: Rules) -> Walk:
             if _is_reachable(actor, route):
                 walked.routes.add((route.where, route.shown))
                 _knock(walked, actor, route)
+    if walked.on_victim.sees() != walked.on_victim.seen:
+        walked.findings.append(Finding("somebody", "the whole walk", "changed what nobody counted"))
     return walked
 
 
@@ -575,9 +579,9 @@ def _ask(
     rules = walked.rules
     actor.before()
     walked.requests += 1
-    walked.victim_was = walked.victim_was or walked.on_victim.sees()
     watches_own = actor.at_home and names and route.is_api and not rules.ids_coincide
-    ours = walked.on_attacker.sees() if watches_own else None
+    if watches_own:
+        walked.on_attacker.changes()
     response = _request(walked, actor, route, method, address, body, extra)
     said = [
         *_shown(rules, response),
@@ -585,7 +589,7 @@ def _ask(
     ]
     if method != "GET":
         said += _changes(walked)
-    if watches_own and walked.on_attacker.sees() != ours:
+    if watches_own and walked.on_attacker.changes():
         said.append(f"took the other tenant's {', '.join(names)} for its own")
     if body is not None and actor.at_home:
         if walked.on_attacker.sees_instances() & set(rules.foreign_instances):
@@ -598,8 +602,7 @@ def _ask(
 
 def _changes(walked: Walk) -> list[str]:
     """What has changed at the other tenant's since one looked last."""
-    before, walked.victim_was = walked.victim_was, walked.on_victim.sees()
-    changed = [table for table, seen in walked.victim_was.items() if seen != before.get(table)]
+    changed = walked.on_victim.changes()
     return [f"changed the other tenant's {', '.join(changed)}"] if changed else []
 
 
@@ -626,6 +629,7 @@ def _request(walked, actor, route, method, address, body, extra):
     # Every request from an address of its own: what limits guessing must not hide an answer.
     count = walked.requests
     client = Client(headers={**actor.headers, **(extra or {})}, raise_request_exception=False)
+    client.handler = walked.handler
     client.defaults["REMOTE_ADDR"] = f"10.{count >> 16 & 255}.{count >> 8 & 255}.{count & 255}"
     send = getattr(client, method.lower())
     if body is None or method == "GET":
@@ -699,6 +703,9 @@ class Eye:
     tenant: Tenant
     statement: str = ""
     referring: str = ""
+    tables: list[str] = field(default_factory=list)
+    seen: dict[str, tuple[int, str]] = field(default_factory=dict)
+    written: int = -1
 
     def __post_init__(self) -> None:
         number, schema = self.tenant.number, context.schema_of(self.tenant.number)
@@ -734,6 +741,31 @@ class Eye:
         self.referring = " UNION ALL ".join(
             f'SELECT instance_id FROM "{schema}"."{table}"' for table in referring
         )
+        self.tables = [f"{space}.{table}" for space, table, _column in tables]
+        self.tables.append("public.procrastinate_jobs")
+        self.changes()
+
+    def changes(self) -> list[str]:
+        """The tables that are no longer as they were when one asked last.
+
+        PostgreSQL counts what is written within a transaction, undone writes included. Asking it
+        is a moment's work, where looking at every row is the work of a page.
+        """
+        written, self.written = self.written, self._written()
+        if self.written == written:
+            return []
+        before, self.seen = self.seen, self.sees()
+        return [table for table, seen in self.seen.items() if seen != before.get(table)]
+
+    def _written(self) -> int:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)"
+                " FROM pg_stat_xact_user_tables"
+                " WHERE schemaname || '.' || relname = ANY(%s)",
+                [self.tables],
+            )
+            return cursor.fetchone()[0]
 
     def sees(self) -> dict[str, tuple[int, str]]:
         """Every table, its rows and their hash."""

@@ -1,5 +1,7 @@
 """What providers post, read safely: whatever JSON holds can be stored afterwards."""
 
+import base64
+import binascii
 import hashlib
 import json
 import math
@@ -104,6 +106,15 @@ def digest(*parts: Any) -> str:
     """A short fingerprint of values that repeats when they repeat."""
     told = json.dumps(parts, sort_keys=True, ensure_ascii=True, default=str)
     return hashlib.sha256(told.encode()).hexdigest()
+
+
+def hash_in_hexadecimal(value: Any) -> str:
+    """A SHA-256 that was written in base64; what is no hash of 32 bytes is none."""
+    try:
+        found = base64.b64decode(text(value), validate=True)
+    except (binascii.Error, ValueError):
+        return ""
+    return found.hex() if len(found) == 32 else ""
 
 
 def event_id(*parts: str) -> str:

@@ -1,6 +1,7 @@
 """What ties a session to its tenant, its person's present sign-ins, and a row they can revoke."""
 
 from datetime import timedelta
+from typing import Any
 
 from allauth.account.signals import password_changed, password_reset, password_set
 from django.conf import settings
@@ -62,6 +63,25 @@ def sessions_of(user: User) -> QuerySet[KnownSession]:
     """Where a person is signed in, the one used last first."""
     oldest = timezone.now() - timedelta(seconds=settings.SESSION_COOKIE_AGE)
     return user.known_sessions.filter(last_used_at__gte=oldest).order_by("-last_used_at", "pk")
+
+
+def sign_device_out(user: User, pk: Any) -> bool:
+    """End one of a person's sessions at their wish; False where they have no such one."""
+    wanted = user.known_sessions.filter(pk=pk)
+    with transaction.atomic():
+        known = wanted.first()
+        if known is None or not revoke(wanted, user):
+            return False
+        facts = {"device": known.user_agent, "network_address": known.address}
+        audit.record("person.device_signed_out", by=user, subject=user, before=facts)
+    return True
+
+
+def sign_out_elsewhere(request, user: User) -> None:
+    """End everything but the session of this request, at the person's wish."""
+    with transaction.atomic():
+        audit.record("person.signed_out_elsewhere", by=user, subject=user)
+        end_others(request, user)
 
 
 def revoke(sessions: QuerySet[KnownSession], user: User) -> int:

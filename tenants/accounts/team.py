@@ -26,6 +26,24 @@ def roles_for(by: User) -> list[Role]:
     return [Role.OWNER, *MANAGED] if may(by, Action.MAKE_OWNERS) else list(MANAGED)
 
 
+def rename(person: User, name: str) -> None:
+    """Have a person called otherwise, at their own wish."""
+    with transaction.atomic():
+        rows = User.objects.select_for_update().filter(pk=person.pk)
+        before = rows.values_list("name", flat=True).get()
+        if before == name:
+            return
+        person.name = name
+        person.save(update_fields=["name"])
+        audit.record(
+            "person.changed",
+            by=person,
+            subject=person,
+            before={"name": before},
+            after={"name": name},
+        )
+
+
 def change_role(person_id: int, role: str, *, by: User) -> User:
     """Give a person another role, or `NotAllowed`."""
     with transaction.atomic():

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from tenants.accounts import invitations, mailing, new_email, second_step, sessions
+from tenants.accounts import invitations, mailing, new_email, second_step, sessions, team
 from tenants.accounts.forms import JoinForm, NameForm, NewEmailForm
 
 
@@ -24,7 +24,7 @@ def home(request):
     """What one can change about oneself, and where."""
     form = NameForm(request.POST or None, instance=request.user)
     if request.method == "POST" and form.is_valid():
-        form.save()
+        team.rename(request.user, form.cleaned_data["name"])
         messages.success(request, _("Your name is kept."))
         return redirect("account_home")
     facts = {
@@ -85,7 +85,7 @@ def list_sessions(request):
 @require_POST
 def end_session(request, pk):
     """End one of one's sessions."""
-    if not sessions.revoke(request.user.known_sessions.filter(pk=pk), request.user):
+    if not sessions.sign_device_out(request.user, pk):
         raise Http404("no session of this person")
     messages.success(request, _("That device is signed out."))
     return redirect("account_sessions")
@@ -95,7 +95,7 @@ def end_session(request, pk):
 @require_POST
 def end_other_sessions(request):
     """End every session but this one, and every token of programs."""
-    sessions.end_others(request, request.user)
+    sessions.sign_out_elsewhere(request, request.user)
     messages.success(request, _("Every other device is signed out."))
     return redirect("account_sessions")
 

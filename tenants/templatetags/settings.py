@@ -26,6 +26,8 @@ FACTS = {
     "replaced": _("secrets replaced"),
     "requires_mfa": _("second step required"),
     "role": _("role"),
+    "network_address": _("network address"),
+    "device": _("device"),
     "shows_read": _("contacts see what was read"),
     "slug": _("slug"),
     "retention_days": _("days messages are kept"),

@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # A product of a few lines, so that these tests are about running it and nothing else.
@@ -68,7 +70,7 @@ class Project:
     def __init__(self, folder):
         self.folder = folder
         self.data_dir = folder / "var"
-        self.port = free_port()
+        self.port = free_port(in_a_row=2)
         for name, text in {
             "amda/__init__.py": "",
             "amda/asgi.py": ASGI,
@@ -153,17 +155,6 @@ def role(command):
     known = ("daphne", "work", "messaging.sandbox", "run.keep()", "amda.run")
     text = " ".join(command)
     return next((name for name in known if text.endswith(name) or f"-m {name}" in text), text)
-
-
-def free_port():
-    """A free port whose successor is free as well."""
-    while True:
-        with socket.socket() as one, socket.socket() as next_one:
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
-            with suppress(OSError, OverflowError):
-                next_one.bind(("127.0.0.1", port + 1))
-                return port
 
 
 def wait_until(condition, seconds=15):

@@ -31,7 +31,7 @@ NOT_THE_PAGES = ("SET search_path", "UPDATE", "INSERT", "SAVEPOINT", "RELEASE", 
 
 
 def main(slug: str, samples: int) -> dict[str, dict[str, list[float]]]:
-    """Every kind of page, sample by sample, the whole page and its queries right after it."""
+    """Every kind of page, sample by sample: asked for once, and its queries again right after."""
     tenant = directory.tenant_of_slug(slug)
     session = walking.session_of(tenant, user_of(tenant, Role.OWNER))
     client = Client(headers={"host": host_of(tenant), "cookie": walking.cookie(session)})
@@ -61,14 +61,17 @@ def _question(chance: random.Random) -> str:
 
 def _sample(tenant, client: Client, address: str) -> tuple[float, float]:
     with CaptureQueriesContext(connection) as captured:
-        answer = client.get(address)
-    if answer.status_code != 200:
-        raise SystemExit(f"{address} answered {answer.status_code}")
+        whole = _timed(lambda: _opened(client, address))
     # Before the next request, which empties the log.
     statements = [each["sql"] for each in captured if not each["sql"].startswith(NOT_THE_PAGES)]
-    whole = _timed(lambda: client.get(address))
     with context.entered(tenant), connection.cursor() as cursor:
         return whole, sum(_timed(lambda s=each: _run(cursor, s)) for each in statements)
+
+
+def _opened(client: Client, address: str) -> None:
+    answer = client.get(address)
+    if answer.status_code != 200:
+        raise SystemExit(f"{address} answered {answer.status_code}")
 
 
 def _run(cursor, statement: str) -> None:

@@ -3,7 +3,6 @@
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from cryptography.fernet import Fernet
 
 from amda import embedded
 from tests.bench.report import Unmeasurable
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ADDRESS = "127.0.0.1"
@@ -78,7 +78,7 @@ class Stage:
     @contextmanager
     def serving(self, name: str) -> Iterator[int]:
         """AMDA under one of SERVERS, already healthy; yields its port."""
-        port = _free_port()
+        port = free_port()
         command = [sys.executable, *SERVERS[name], str(port), "amda.asgi:application"]
         log = self.data_dir / f"{name}.log"
         with log.open("ab") as output:
@@ -123,12 +123,6 @@ def _environment(data_dir: Path) -> dict[str, str]:
         # Nothing terminates TLS before what is measured.
         "SSL_REDIRECT": "false",
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((ADDRESS, 0))
-        return probe.getsockname()[1]
 
 
 def _wait_until_healthy(server: subprocess.Popen, port: int, log: Path) -> None:

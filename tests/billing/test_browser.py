@@ -12,7 +12,8 @@ from tests.billing.conftest import MONTHLY, YEARLY
 from tests.conftest import PASSWORD, address, host_of
 from tests.fake_stripe.api import KEY
 from tests.fake_stripe.driving import SECRET
-from tests.processes import Processes, free_port, until
+from tests.ports import free_port
+from tests.processes import Processes, until
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes]
 

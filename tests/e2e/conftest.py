@@ -14,7 +14,8 @@ from playwright.sync_api import expect
 
 from tests import browsers
 from tests.environment import own_data_dir
-from tests.processes import ROOT, free_port, until
+from tests.ports import free_port
+from tests.processes import ROOT, until
 
 METRICS_TOKEN = "metrics of the browser tests"
 # On a machine that does something else too, five seconds are not much.
@@ -93,7 +94,7 @@ def start(data_dir: str, port: int) -> tuple[subprocess.Popen, str]:
 
 @pytest.fixture(scope="package")
 def product():
-    data_dir, port = str(own_data_dir()), free_port()
+    data_dir, port = str(own_data_dir()), free_port(in_a_row=2)
     process, said = start(data_dir, port)
     password = re.search(r"owner@demo\.example\s+(\S+)", said)[1]
     phone = re.search(r"http://127\.0\.0\.1:\d+/phone", said)[0]

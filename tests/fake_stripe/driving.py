@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 from stripe import WebhookSignature
 
-from tests.processes import CLIENT, START_SECONDS, Running, free_port, until
+from tests.ports import free_port
+from tests.processes import CLIENT, START_SECONDS, Running, until
 
 SECRET = "whsec_of_the_stand_in"
 

@@ -1,7 +1,7 @@
-"""Wasender's servers as far as an account's sessions go, as strict as its documentation.
+"""Wasender's servers as far as sessions and numbers behind LIDs go, as strict as its documentation.
 
-`POST /_set` with `sessions` plants them by id; `keeps_webhooks` false makes every change of a
-webhook answered with a yes and forgotten.
+`POST /_set` with `sessions` plants them by id, with `phones` numbers by LID; `keeps_webhooks` false
+makes every change of a webhook answered with a yes and forgotten.
 """
 
 import re
@@ -10,6 +10,7 @@ from typing import Any
 from tests.fakes.serving import Limits, Refused, Request, serve
 
 ACCOUNT_TOKEN = "pat-of-the-account"
+_OF_LID = re.compile(r"/api/pn-from-lid/(\d+)\Z")
 _PATH = re.compile(r"/api/whatsapp-sessions/([\w-]+)(?:/(\w[\w-]*))?\Z")
 _MAY_CHANGE = {
     "name",
@@ -29,6 +30,7 @@ class State:
         self.limits = Limits({})
         self.sessions: dict[str, dict[str, Any]] = {}
         self.keeps_webhooks = True
+        self.phones: dict[str, str] = {}
 
 
 STATE = State()
@@ -38,6 +40,12 @@ def answer(request: Request) -> Any:
     """The answer to one request, or `Refused`."""
     if (request.method, request.path) == ("GET", "/api/status"):
         return {"status": _session_of_key(request)["status"].lower()}
+    if request.method == "GET" and (asked := _OF_LID.match(request.path)):
+        _session_of_key(request)
+        STATE.limits.use("pn-from-lid")
+        if asked[1] not in STATE.phones:
+            raise Refused(404, {"success": False, "message": "Not found"})
+        return {"success": True, "data": {"pn": f"{STATE.phones[asked[1]]}@s.whatsapp.net"}}
     _require_account(request)
     found = _PATH.match(request.path)
     if found is None:

@@ -13,10 +13,11 @@ from messaging.models import LeadIdentity, Message
 from tenants import context
 from tenants.models import ProviderInstance
 from tenants.onboarding import OnboardingError
-from tests import factories, processes
+from tests import factories
 from tests.fakes import mail as fake
 from tests.messaging.files import picture
 from tests.messaging.test_api import Caller
+from tests.ports import free_port
 
 AWA = "awa@example.org"
 
@@ -34,7 +35,7 @@ def start_server(certificate, monkeypatch):
     started = []
 
     def start(security: str) -> fake.MailServer:
-        server = fake.MailServer(processes.free_port(), security, context_of_server)
+        server = fake.MailServer(free_port(), security, context_of_server)
         server.start()
         started.append(server)
         return server

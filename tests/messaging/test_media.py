@@ -1,5 +1,6 @@
 """Files of messages: fetched once, kept privately, shown safely, sent from the composer."""
 
+import base64
 import hashlib
 import io
 from datetime import timedelta
@@ -137,6 +138,42 @@ def test_content_the_provider_names_is_not_fetched_again(inside, conversation, s
     second = brought(conversation, sha256=first.sha256)
 
     assert (second.state, second.path, len(source.calls)) == ("stored", first.path, 1)
+
+
+def test_file_that_two_messages_bring_is_asked_for_once(inside, other_tenant, source):
+    for key in ("S1", "S2"):
+        deliver(inside, picture_in(key, source.content))
+    inbox.drain(inside.number)
+    for job in ordered("fetch_media"):
+        media.fetch(job["file"])
+    deliver(inside, picture_in("S3", source.content))
+    inbox.drain(inside.number)
+
+    files = list(MessageFile.objects.all())
+
+    assert len(source.calls) == 1
+    assert [file.state for file in files] == ["stored"] * 3
+    assert len({file.path for file in files}) == 1
+    assert {file.reference.get("key") for file in files} == {None}
+
+
+def test_file_whose_hash_is_not_what_was_told_is_kept_as_it_is(inside, source):
+    deliver(inside, picture_in("S1", b"something else"))
+    inbox.drain(inside.number)
+
+    media.fetch(MessageFile.objects.get().pk)
+
+    file = MessageFile.objects.get()
+    assert (file.state, file.sha256) == ("stored", hashlib.sha256(source.content).hexdigest())
+
+
+def picture_in(key: str, content: bytes) -> dict:
+    """A body with a picture and the hash of its content, as WhatsApp writes it."""
+    told = base64.b64encode(hashlib.sha256(content).digest()).decode()
+    picture = {"url": "https://mmg.test/a", "mimetype": "image/png", "mediaKey": "a2V5"}
+    body = received(key, "")
+    body["data"]["messages"]["message"] = {"imageMessage": {**picture, "fileSha256": told}}
+    return body
 
 
 def test_same_content_of_another_tenant_is_another_file(tenant, other_tenant, source):

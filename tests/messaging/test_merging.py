@@ -111,6 +111,85 @@ def test_separated_leads_get_back_what_is_theirs(tenant, two, owner):
         assert lid.merged_into is None
 
 
+HANDLED = ("state", "closed_at", "assignee_id")
+
+
+@pytest.fixture
+def handled(tenant, two, agent, owner):
+    """The same two: one closed and nobody's, the other open and the agent's; what they were."""
+    with context.entered(tenant):
+        phone, lid = (lead.conversations for lead in two)
+        phone.update(state="closed", closed_at=T0 + timedelta(hours=1), assignee=None)
+        lid.update(state="open", assignee=agent)
+    return handling_of(tenant, two)
+
+
+def handling_of(tenant, leads) -> list[tuple]:
+    """Whose the leads' conversations are, and whether they are open."""
+    with context.entered(tenant):
+        return [lead.conversations.values_list(*HANDLED).get() for lead in leads]
+
+
+def test_separated_leads_are_whose_they_were_and_open_or_closed_as_before(
+    tenant, two, handled, agent, owner
+):
+    phone, lid = two
+    assert handled == [("closed", T0 + timedelta(hours=1), None), ("open", None, agent.pk)]
+
+    with context.entered(tenant):
+        record = merging.merge(phone, lid)
+        shown = Conversation.objects.get(folded_into=None)
+        assert (shown.state, shown.assignee_id) == ("open", agent.pk)
+        merging.undo(record, by=owner, now=timezone.now())
+
+    assert handling_of(tenant, two) == handled
+
+
+def test_separated_lead_keeps_what_was_changed_since(tenant, two, handled, agent, owner):
+    phone, lid = two
+    with context.entered(tenant):
+        record = merging.merge(phone, lid)
+        phone.conversations.update(assignee=owner)
+
+        merging.undo(record, by=owner, now=timezone.now())
+
+    assert handling_of(tenant, two) == [
+        ("closed", T0 + timedelta(hours=1), owner.pk),
+        ("open", None, agent.pk),
+    ]
+
+
+def test_separated_conversation_in_which_somebody_wrote_since_is_open(tenant, two, handled, owner):
+    phone, lid = two
+    with context.entered(tenant):
+        record = merging.merge(phone, lid)
+    deliver(tenant, received("P2", "later by phone", T0 + timedelta(hours=2)))
+    drain(tenant)
+
+    with context.entered(tenant):
+        merging.undo(record, by=owner, now=timezone.now())
+
+    assert [state for state, _closed_at, _assignee in handling_of(tenant, two)] == ["open", "open"]
+
+
+def test_merge_that_was_closed_since_stays_closed_when_it_is_separated(tenant, two, handled, owner):
+    phone, lid = two
+    closed_at = T0 + timedelta(hours=3)
+    with context.entered(tenant):
+        record = merging.merge(phone, lid)
+    deliver(tenant, received("P2", "later by phone", T0 + timedelta(hours=2)))
+    drain(tenant)
+    with context.entered(tenant):
+        phone.conversations.filter(folded_into=None).update(state="closed", closed_at=closed_at)
+
+        merging.undo(record, by=owner, now=timezone.now())
+
+    assert [each[:2] for each in handling_of(tenant, two)] == [
+        ("closed", closed_at),
+        ("open", None),
+    ]
+
+
 def test_what_came_after_the_merge_goes_where_it_came_by(tenant, two, owner):
     phone, lid = two
     with context.entered(tenant):

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from messaging.events import Connection, Kind
 from messaging.providers.base import File, Known, Outgoing, Via
 from messaging.providers.base import Hook as Posted
 from messaging.providers.signatures import hmac_sha256_hex
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 BUSINESS = "+33199000001"
@@ -97,7 +97,7 @@ class Sandbox:
 
     def __init__(self, data_dir: Path):
         self.data_dir = data_dir
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.client = httpx.Client(base_url=self.url, timeout=10, trust_env=False)
         self._process = None
@@ -182,12 +182,6 @@ class Sandbox:
 
 def bearer(token: str) -> dict:
     return {"Authorization": f"Bearer {token}"}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

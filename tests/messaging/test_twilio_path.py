@@ -23,6 +23,7 @@ from tests.fakes import twilio as fake
 from tests.messaging.files import picture
 from tests.messaging.test_ingest import drain as drain_inbox
 from tests.messaging.test_webhooks import WriterOnThisConnection, _exchange
+from tests.ports import free_port
 
 pytestmark = pytest.mark.processes
 THEIRS = "+33644600002"
@@ -45,7 +46,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server():
-    port = processes.free_port()
+    port = free_port()
     with processes.Processes() as started:
         started.start("-m", "tests.fakes.twilio", str(port))
         running = Server(port)

@@ -290,6 +290,54 @@ def test_audit_is_paged_and_narrowed_in_the_api(tenant, owner, client_for):
     assert client.get("/api/audit/?act=no").json()["error"]["field"] == "act"
 
 
+def test_search_finds_what_was_before_what_came_after_and_from_where(
+    tenant, other_tenant, owner, staff, client_for
+):
+    facts = {"before": {"name": "Maison Bleue"}, "after": {"name": "Maison Verte"}}
+    origin = audit.Origin("page", "203.0.113.77")
+    with context.entered(other_tenant):
+        audit.record("tenant.changed", by=None, **facts)
+    with context.entered(tenant), audit._coming_from(origin):
+        wanted = audit.record("tenant.changed", by=owner, **facts)
+        audit.record("person.changed", by=owner, after={"name": "Nobody"})
+    with audit._coming_from(origin):
+        audit.record("tenant.changed", by=staff, tenant=tenant, after={"name": "Maison Rose"})
+    client = client_for(tenant, owner)
+
+    def found(text, **more):
+        page = client.get("/settings/audit/", {"q": text, **more})
+        return [each["entry"].after.get("name") for each in page.context["entries"]]
+
+    assert found("maison bleue") == found("VERTE") == ["Maison Verte"]
+    assert found("203.0.113.77") == ["Nobody", "Maison Verte"]
+    assert found("maison", whose="platform") == ["Maison Rose"]
+    assert found("203.0.113.77", whose="platform") == []
+    [told] = client.get("/api/audit/?text=bleue").json()["results"]
+    assert told["id"] == wanted.pk
+
+
+def test_export_that_is_cut_short_says_so_and_from_which_day(
+    tenant, owner, client_for, monkeypatch
+):
+    monkeypatch.setattr("tenants.audit_csv.MOST_ROWS", 2)
+    with context.entered(tenant):
+        for name in ("one", "two", "three"):
+            audit.record("person.changed", by=owner, subject_name=name)
+    client = client_for(tenant, owner)
+    client.cookies["amda_language"] = "en"
+
+    def exported(**asked):
+        content = client.get("/settings/audit/export/", {"act": "person.changed", **asked}).content
+        return list(csv.reader(io.StringIO(content.decode("utf-8-sig"))))[1:]
+
+    *rows, last = exported()
+    assert [row[4] for row in rows] == ["three", "two"]
+    assert last[0].startswith("There are more: this file holds the 2 newest")
+    with context.entered(tenant):
+        oldest = AuditEntry.objects.filter(act="person.changed").earliest("pk")
+    assert [row[4] for row in exported(before=oldest.pk + 2)] == ["two", "one"]
+
+
 def test_audit_page_costs_the_same_for_one_and_many(tenant, owner, client_for):
     client = client_for(tenant, owner)
     # What is looked up once and remembered is not the page's.

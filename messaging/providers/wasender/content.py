@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from messaging.events import Attachment, Kind
-from messaging.providers.reading import first_text, listing, mapping, number, text
+from messaging.providers.reading import (
+    first_text,
+    hash_in_hexadecimal,
+    listing,
+    mapping,
+    number,
+    text,
+)
 
 _DEEPEST_WRAPPING = 6
 _VIEW_ONCE = ("viewOnceMessage", "viewOnceMessageV2", "viewOnceMessageV2Extension")
@@ -126,6 +133,7 @@ def _file(name: str, part: dict[str, Any], message_body: str, message_id: str) -
         mime_type=text(part.get("mimetype")),
         file_name=first_text(part, "fileName", "title"),
         size=None if size is None else int(size),
+        sha256=hash_in_hexadecimal(part.get("fileSha256")),
         reference={"key": {"id": message_id}, "message": {name: wanted}},
     )
     said = text(part.get("caption")) or message_body

@@ -16,7 +16,7 @@ same message comes two or three times where several events are subscribed, under
 | … contextInfo.stanzaId | `reply_to` | what is quoted |
 | … in a group (`@g.us`) | Received with `group` | the message, under who wrote it; nobody answers it automatically |
 | … fromMe | Received with `from_us` | our message: the echo of a send, or what was written on the phone |
-| … only a LID in its key | Received, Person with lid alone | the message; POST /send-message takes the LID |
+| … only a LID in its key | Received, Person with lid alone | the message; POST /send-message takes the LID, GET /pn-from-lid may tell the number |
 | message.sent with success false | StatusChanged | the message failed |
 | messages.update | StatusChanged, Edited, Deleted | how far a message got, its new text, its tombstone |
 | messages.reaction, reactionMessage | Reacted | the emoji on the message |

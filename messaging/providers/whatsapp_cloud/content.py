@@ -1,14 +1,19 @@
 """What a message says, by its `type`: the member of that name holds it."""
 
-import base64
-import binascii
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from messaging.events import Attachment, Kind
-from messaging.providers.reading import first_text, listing, mapping, number, text
+from messaging.providers.reading import (
+    first_text,
+    hash_in_hexadecimal,
+    listing,
+    mapping,
+    number,
+    text,
+)
 
 _FILES = {
     "image": Kind.IMAGE,
@@ -51,19 +56,10 @@ def _file(kind: Kind, part: dict[str, Any]) -> Content:
         mime_type=text(part.get("mime_type")),
         file_name=first_text(part, "filename"),
         size=None if size is None else int(size),
-        sha256=_hexadecimal(text(part.get("sha256"))),
+        sha256=hash_in_hexadecimal(part.get("sha256")),
         reference={"id": text(part.get("id"))[:200]},
     )
     return Content(kind, text(part.get("caption")), (attachment,))
-
-
-def _hexadecimal(digest: str) -> str:
-    """Meta writes the hash in base64; what is no hash of 32 bytes is none."""
-    try:
-        found = base64.b64decode(digest, validate=True)
-    except (binascii.Error, ValueError):
-        return ""
-    return found.hex() if len(found) == 32 else ""
 
 
 def _say_text(part: Any) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import UTC, datetime
 
 import pytest
 from channels.routing import URLRouter
@@ -10,14 +11,16 @@ from django.conf import settings
 from django.core import mail
 from django.core.cache import cache
 from django.test import Client
+from django.utils import timezone
 
 from messaging.consumers import NO_LONGER_WELCOME
 from messaging.routing import websocket_urlpatterns
-from tenants import context
-from tenants.accounts.models import Role, User
+from tenants import audit, context, directory
+from tenants.accounts.models import AuditEntry, Role, User
 from tenants.accounts.sessions import sessions_of
 from tenants.api import tokens
 from tenants.context import in_tenant
+from tenants.models import Tenant
 from tenants.sockets import TenantSocket
 from tests.conftest import PASSWORD, host_of, user_of
 
@@ -126,6 +129,80 @@ def test_list_names_devices(tenant, owner, client_for):
     page = client.get("/accounts/sessions/").content.decode()
 
     assert "Firefox · Windows" in page
+
+
+def last_entry(tenant) -> dict:
+    with context.entered(tenant):
+        entry = AuditEntry.objects.latest("pk")
+        return {name: getattr(entry, name) for name in ("act", "by_id", "before", "after")}
+
+
+def test_own_name_that_changes_is_in_the_audit(tenant, other_tenant, owner, client_for):
+    client, former = client_for(tenant, owner), owner.name
+
+    client.post("/accounts/", {"name": "Awa Ndiaye"})
+    told = last_entry(tenant)
+    client.post("/accounts/", {"name": "Awa Ndiaye"})
+
+    assert told == {
+        "act": "person.changed",
+        "by_id": owner.pk,
+        "before": {"name": former},
+        "after": {"name": "Awa Ndiaye"},
+    }
+    assert user_of(tenant, Role.OWNER).name == "Awa Ndiaye"
+    with context.entered(tenant):
+        assert AuditEntry.objects.filter(act="person.changed").count() == 1
+    with context.entered(other_tenant):
+        assert not AuditEntry.objects.filter(act="person.changed").exists()
+
+
+def test_devices_one_signs_out_are_in_the_audit(tenant, owner, client_for):
+    here, elsewhere = client_for(tenant, owner), client_for(tenant)
+    elsewhere.defaults["HTTP_USER_AGENT"] = "Old phone"
+    elsewhere.post("/accounts/login/", {"login": owner.email, "password": PASSWORD})
+    with context.entered(tenant):
+        old = sessions_of(owner).get(user_agent="Old phone")
+
+    here.post(f"/accounts/sessions/{old.pk}/end/")
+    first = last_entry(tenant)
+    gone = here.post(f"/accounts/sessions/{old.pk}/end/")
+    here.post("/accounts/sessions/end-others/")
+    second = last_entry(tenant)
+
+    assert (first["act"], first["by_id"]) == ("person.device_signed_out", owner.pk)
+    assert first["before"] == {"device": "Old phone", "network_address": old.address}
+    assert gone.status_code == 404
+    assert (second["act"], second["by_id"]) == ("person.signed_out_elsewhere", owner.pk)
+    assert not is_in(elsewhere)
+    assert is_in(here)
+
+
+def test_list_tells_the_time_of_the_vendors_place(tenant, owner, client_for):
+    Tenant.objects.filter(pk=tenant.pk).update(time_zone="Asia/Tokyo")
+    directory.forget()
+    client = client_for(tenant, owner)
+    client.cookies["amda_language"] = "en"
+    evening_in_utc = datetime(2026, 3, 1, 20, 15, tzinfo=UTC)
+    with context.entered(tenant):
+        User.objects.filter(pk=owner.pk).update(language="en")
+        sessions_of(owner).update(created_at=evening_in_utc)
+
+    page = client.get("/accounts/sessions/").content.decode()
+
+    assert "since 03/02/2026 5:15 a.m." in page
+    assert timezone.get_current_timezone_name() == "UTC"
+
+
+def test_api_tells_times_in_utc_wherever_the_vendor_is(tenant, other_tenant, owner, client_for):
+    Tenant.objects.filter(pk=tenant.pk).update(time_zone="Asia/Tokyo")
+    directory.forget()
+    with context.entered(tenant):
+        entry = audit.record("tenant.changed", by=owner)
+
+    [told] = client_for(tenant, owner).get("/api/audit/?act=tenant.changed").json()["results"]
+
+    assert told["at"] == entry.at.isoformat().replace("+00:00", "Z")
 
 
 @pytest.mark.parametrize("how", ["sign-ins end", "session revoked"])
