@@ -16,10 +16,14 @@ from phonenumbers.geocoder import LOCALE_DATA
 from tenants import audit
 from tenants.accounts.models import User
 from tenants.models import Tenant
-from tenants.settling import LONGEST_NAME, LONGEST_RETENTION_DAYS, SHORTEST_RETENTION_DAYS
+from tenants.settling import (
+    LONGEST_NAME,
+    LONGEST_RETENTION_DAYS,
+    MOST_RANGES,
+    SHORTEST_RETENTION_DAYS,
+)
 
 LARGEST_ID = 2**63 - 1
-RANGES = 2
 _WRITTEN_DAY = re.compile(r"(\d{1,2})[/.](\d{1,2})(?:[/.](\d{4}))?\Z")
 
 
@@ -177,7 +181,7 @@ def _without_accents(text: str) -> str:
 
 
 class HoursForm(forms.Form):
-    """When the team is there: two ranges for each day, and the days it is not."""
+    """When the team is there: as many ranges for each day as are kept, and the days it is not."""
 
     holidays = forms.CharField(
         label=_("Holidays"),
@@ -192,7 +196,7 @@ class HoursForm(forms.Form):
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, label_suffix="", **kwargs)
         for day in range(7):
-            for number in range(RANGES):
+            for number in range(MOST_RANGES):
                 for end in ("from", "to"):
                     self.fields[f"day{day}_{number}_{end}"] = forms.TimeField(
                         required=False,
@@ -204,7 +208,7 @@ class HoursForm(forms.Form):
         """What the form shows of a tenant's settings."""
         shown: dict = {"holidays": "\n".join(_as_line(each) for each in tenant.holidays)}
         for day, ranges in enumerate(tenant.opening_hours):
-            for number, (opens, closes) in enumerate(ranges[:RANGES]):
+            for number, (opens, closes) in enumerate(ranges):
                 shown |= {f"day{day}_{number}_from": opens, f"day{day}_{number}_to": closes}
         return shown
 
@@ -215,7 +219,7 @@ class HoursForm(forms.Form):
                 day,
                 [
                     (self[f"day{day}_{number}_from"], self[f"day{day}_{number}_to"])
-                    for number in range(RANGES)
+                    for number in range(MOST_RANGES)
                 ],
             )
             for day in range(7)
@@ -228,7 +232,7 @@ class HoursForm(forms.Form):
     def settings(self) -> dict:
         """What was typed, as the settings' names have it."""
         week = [
-            [pair for number in range(RANGES) if (pair := self._range(day, number))]
+            [pair for number in range(MOST_RANGES) if (pair := self._range(day, number))]
             for day in range(7)
         ]
         return {"opening_hours": week, "holidays": self.cleaned_data["holidays"]}
@@ -236,7 +240,7 @@ class HoursForm(forms.Form):
     def clean(self) -> dict:
         given = super().clean()
         for day in range(7):
-            for number in range(RANGES):
+            for number in range(MOST_RANGES):
                 ends = [given.get(f"day{day}_{number}_{end}") for end in ("from", "to")]
                 if (ends[0] is None) != (ends[1] is None):
                     raise forms.ValidationError(_("Give both times of a range, or none."))

@@ -31,6 +31,7 @@ class Action(StrEnum):
     REMOVE_PEOPLE = "remove_people"
     REQUIRE_SECOND_STEP = "require_second_step"
     MANAGE_SETTINGS = "manage_settings"
+    DECIDE_WHO_SEES = "decide_who_sees"
     ACCEPT_RISKS = "accept_risks"
     SEE_AUDIT = "see_audit"
     SEE_BILLING = "see_billing"
@@ -51,6 +52,7 @@ WORDS = {
     Action.REMOVE_PEOPLE: _("Remove people for good"),
     Action.REQUIRE_SECOND_STEP: _("Ask everybody for a second step"),
     Action.MANAGE_SETTINGS: _("Change the settings"),
+    Action.DECIDE_WHO_SEES: _("Decide whose conversations agents and assistants see"),
     Action.ACCEPT_RISKS: _("Confirm what a number risks at its provider"),
     Action.SEE_AUDIT: _("Read the audit"),
     Action.HANDLE_ALERTS: _("Handle alerts"),

@@ -1,18 +1,19 @@
 """A tenant's settings for programs: read by everybody of the team, changed by who may."""
 
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status
 from rest_framework.response import Response
 
-from tenants import context, settling
+from tenants import context, directory, settling
 from tenants.api.errors import Refusal
 from tenants.api.idempotency import once
 from tenants.api.parsing import Text, asked
 from tenants.api.schema import refusals
 from tenants.api.views import ApiView
 from tenants.models import Tenant
-from tenants.permissions import Action
+from tenants.permissions import Action, may
 from tenants.settling import WrongSetting
 from tenants.templatetags.settings import logo_address
 
@@ -53,7 +54,7 @@ class SettingsOut(serializers.ModelSerializer):
 
 
 class SettingsChange(serializers.Serializer):
-    """What to change; what is not named stays."""
+    """What to change; what is not named stays. `agents_see_all` is the owners' to change."""
 
     name = Text(required=False, max_length=settling.LONGEST_NAME)
     language = Text(required=False, max_length=5)
@@ -75,10 +76,13 @@ class SettingsView(ApiView):
     def get(self, request):
         return Response(_out(request))
 
-    @extend_schema(request=SettingsChange, responses={200: SettingsOut, **refusals(400, 409, 422)})
+    @extend_schema(
+        request=SettingsChange, responses={200: SettingsOut, **refusals(400, 403, 409, 422)}
+    )
     @once
     def patch(self, request):
         wanted = asked(SettingsChange, request.data)
+        _refuse_what_owners_decide(request, wanted)
         if "holidays" in wanted:
             wanted["holidays"] = [dict(each) for each in wanted["holidays"]]
         try:
@@ -88,6 +92,18 @@ class SettingsView(ApiView):
                 status.HTTP_400_BAD_REQUEST, f"{wrong.name}_invalid", wrong.message, wrong.name
             ) from wrong
         return Response(_out(request))
+
+
+def _refuse_what_owners_decide(request, wanted: dict) -> None:
+    tenant = directory.tenant_numbered(context.current_number())
+    changes = wanted.get("agents_see_all", tenant.agents_see_all) != tenant.agents_see_all
+    if changes and not may(request.user, Action.DECIDE_WHO_SEES):
+        raise Refusal(
+            status.HTTP_403_FORBIDDEN,
+            "owner_only",
+            _("Only an owner can change this."),
+            "agents_see_all",
+        )
 
 
 def _out(request) -> dict:

@@ -24,7 +24,7 @@ def show(request):
 
 
 @require_POST
-@tenant_page(Action.MANAGE_SETTINGS)
+@tenant_page(Action.DECIDE_WHO_SEES)
 def decide(request):
     """Have agents see every conversation, or only their own and those of nobody."""
     sees_all = request.POST.get("agents_see_all") == "yes"

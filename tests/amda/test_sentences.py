@@ -1,15 +1,23 @@
 """No sentence is left out of the catalogues, and no page speaks two languages."""
 
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 
 import polib
 import pytest
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from django.conf import settings
+from django.core.cache import cache
+from django.test import Client
+from django.utils import timezone
 from django.utils.translation import get_language_info
 
+from messaging import canned, merging, noting, pipeline, tagging
 from tenants import context
-from tests import factories
+from tenants.accounts.models import Role, User
+from tests import factories, walking
+from tests.conftest import host_of, user_of
 
 FRENCH = settings.BASE_DIR / "locale" / "fr" / "LC_MESSAGES" / "django.po"
 # Texts of our own templates that are the same in every language: names and keys.
@@ -93,39 +101,104 @@ def test_english_sentences_are_english():
     assert accented == []
 
 
-PAGES = [
-    "/",
-    "/?q=bonjour",
-    "/?view=closed",
-    "/?unread=1&person={user}",
-    "/inbox/{conversation}/",
-    "/inbox/{conversation}/panel/",
-    "/inbox/{conversation}/assignment/",
-    "/inbox/filter/",
-    "/inbox/several/assignment/",
-    "/new/",
-    "/leads/",
-    "/leads/?q=zzz",
-    "/leads/{lead}/",
-    "/mentions/",
-    "/preferences/",
-    "/accounts/",
-    "/nowhere/",
-]
+# What an address without parameters does not show: what was looked for, and what is nowhere.
+ASKED = ["/?q=bonjour", "/?view=closed", "/?unread=1&person={user}", "/leads/?q=zzz", "/nowhere/"]
+
+
+EVERYBODYS = {"/", "/leads/", "/mentions/", "/preferences/", "/today/", "/dashboard/", "/accounts/"}
+SETTINGS = EVERYBODYS | {
+    "/accounts/second-step/recovery-codes/",
+    "/accounts/second-step/totp/activate/",
+    "/alerts/rules/",
+    "/billing/",
+    "/leads/unknown/",
+    "/messages/arrived/",
+    "/messages/events/",
+    "/numbers/",
+    "/settings/",
+    "/settings/audit/",
+    "/settings/replies/",
+    "/settings/roles/",
+    "/team/",
+}
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("role", [Role.OWNER, Role.AGENT])
 @pytest.mark.parametrize("language", ["fr", "en"])
-def test_page_speaks_one_language(client_for, tenant, agent, path, language):
+def test_page_speaks_one_language(tenant, role, language):
+    cache.clear()
+    user = user_of(tenant, role)
     with context.entered(tenant):
-        type(agent).objects.filter(pk=agent.pk).update(language=language)
+        User.objects.filter(pk=user.pk).update(language=language)
+    ids = _planted(tenant, user)
+    signed_in = walking.session_of(tenant, user)
+    put_back = walking.kept(signed_in, tenant)
+    client = Client(headers={"host": host_of(tenant), "cookie": walking.cookie(signed_in)})
+    others = _of_the_other(language)
+    shown, mixed = set(), {}
+
+    for address in [*_addresses(ids), *(each.format(**ids) for each in ASKED)]:
+        put_back()
+        answer = client.get(address)
+        if answer.headers.get("Content-Type", "").startswith("text/html"):
+            shown.add((address, answer.status_code))
+            mixed[address] = others(texts_of(answer.content.decode()))
+
+    assert {address: said for address, said in mixed.items() if said} == {}
+    pages = {address for address, status in shown if status == 200}
+    wanted = SETTINGS if role == Role.OWNER else EVERYBODYS
+    assert wanted <= pages, wanted - pages
+
+
+def _planted(tenant, user) -> dict[str, int]:
+    """A conversation with what stands around one, and their ids; no word of it is a sentence."""
+    with context.entered(tenant):
         conversation = factories.make_conversation(tenant, name="Qqq", text="Www zzz")
-    ids = {"conversation": conversation.pk, "lead": conversation.lead_id, "user": agent.pk}
+        message = conversation.messages.get()
+        other = factories.make_lead("Ppp", "+221701111119")
+        note = noting.write(conversation, "Www", by=user, named=[user], now=timezone.now())
+        reply = canned.add("qqq", "Www", by=user)
+        tag = tagging.add("Qqq", by=user)
+        stage = pipeline.first_stage()
+        passkey = factories.make_passkey(user, "Qqq")
+        RecoveryCodes.activate(user)
+        record = merging.merge(factories.make_lead("Rrr", "+221701111118"), other, by=user)
+    return {
+        "authenticator": passkey.pk,
+        "conversation": conversation.pk,
+        "instance": conversation.instance_id,
+        "lead": conversation.lead_id,
+        "merge": record.pk,
+        "message": message.pk,
+        "reply": reply.pk,
+        "stage": stage.pk,
+        "tag": tag.pk,
+        "team_note": note.pk,
+        "user": user.pk,
+    }
 
-    page = client_for(tenant, agent).get(path.format(**ids)).content.decode()
 
-    assert texts_of(page) & _said_only_in_the_other(language) == set()
+def _addresses(ids: dict[str, int]) -> list[str]:
+    """Every page of a tenant's host, as far as there is something to show on it."""
+    found = [
+        route.address(ids)
+        for route in walking.routes(walking.TENANT)
+        if "GET" in route.methods and not route.is_api
+        if {each.kind for each in route.parameters} <= set(ids)
+    ]
+    return sorted(set(found))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("spoken", "read"), [("fr", "en"), ("en", "fr")])
+def test_page_of_the_other_language_is_noticed(client_for, tenant, spoken, read):
+    client = client_for(tenant)
+    client.cookies["amda_language"] = spoken
+
+    page = client.get("/accounts/login/").content.decode()
+
+    assert len(_of_the_other(read)(texts_of(page))) > 3
 
 
 @pytest.mark.django_db
@@ -136,16 +209,33 @@ def test_sign_in_speaks_one_language(client_for, tenant, language):
 
     page = client.get("/accounts/login/").content.decode()
 
-    assert texts_of(page) & _said_only_in_the_other(language) == set()
+    assert _of_the_other(language)(texts_of(page)) == set()
 
 
-def _said_only_in_the_other(language: str) -> set[str]:
-    """Whole sentences that this language writes otherwise."""
+def _of_the_other(language: str) -> Callable[[set[str]], set[str]]:
+    """What among texts is a sentence that this language writes otherwise."""
     pairs = [
-        (entry.msgid, entry.msgstr)
+        pair
         for entry in polib.pofile(str(FRENCH))
-        if not entry.msgid_plural and entry.msgid != entry.msgstr
+        for pair in [
+            (entry.msgid, entry.msgstr_plural.get(0, entry.msgstr)),
+            (entry.msgid_plural, entry.msgstr_plural.get(1, "")),
+        ]
+        if pair[0] != pair[1]
     ]
-    english, french = ({pair[side] for pair in pairs} for side in (0, 1))
+    english, french = ({_pattern(pair[side]) for pair in pairs} for side in (0, 1))
     ours, others = (french, english) if language == "fr" else (english, french)
-    return others - ours - LANGUAGES
+    asked = re.compile("|".join(sorted(others - ours - {"", *map(re.escape, LANGUAGES)})))
+    known = re.compile("|".join(sorted(ours - {""})))
+    return lambda said: {
+        text for text in said if asked.fullmatch(text) and not known.fullmatch(text)
+    }
+
+
+def _pattern(text: str) -> str:
+    """A sentence as it stands on a page, anything in its places; "" where no word is its own."""
+    plain = TAGS.sub("", re.sub("<[^>]*>", "", text))
+    parts = re.split(r"%\(\w+\)[sd]|%[sd]|\{\w*\}", plain)
+    if len(parts) > 1 and not any(re.search(r"[^\W\d_]{4,}", part) for part in parts):
+        return ""
+    return ".+".join(re.escape(part.replace("%%", "%")) for part in parts)

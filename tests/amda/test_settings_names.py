@@ -68,7 +68,14 @@ def test_required_is_what_has_no_default_and_what_generate_secrets_prints():
     call_command("generate_secrets", stdout=output)
 
     assert {name for name, default in _documented()[0] if default == "required"} == required
-    assert {line.split("=", 1)[0] for line in output.getvalue().splitlines()} == required
+    always, with_compose = output.getvalue().split("# Only with compose.yaml")
+    assert _set_in(always) == required
+    asked = set(re.findall(r"\$\{(\w+):\?", _text("compose.yaml")))
+    assert _set_in(with_compose) == asked | {"DATABASE_URL"}
+
+
+def _set_in(text):
+    return set(re.findall(r"^([A-Z_]+)=", text, re.MULTILINE))
 
 
 def test_every_replaced_name_stands_once():

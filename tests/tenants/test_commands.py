@@ -7,6 +7,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
 from django.utils import timezone
+from environ import Env
 
 from messaging import connecting
 from tenants import context, directory, onboarding, schema, secrets
@@ -219,10 +220,12 @@ def test_rotate_field_keys_says_what_no_key_opens(instance, settings):
 
 
 def test_generate_secrets_prints_what_the_settings_accept():
-    lines = dict(line.split("=", 1) for line in run("generate_secrets").splitlines())
+    printed = run("generate_secrets").splitlines()
 
+    lines = dict(line.split("=", 1) for line in printed if "=" in line)
     assert len(lines["SECRET_KEY"]) >= 50
     Fernet(lines["FIELD_KEYS"])
+    assert Env.db_url_config(lines["DATABASE_URL"])["PASSWORD"] == lines["POSTGRES_PASSWORD"]
 
 
 def test_check_schemas_finds_a_table_that_would_be_looked_for_in_public(committed):

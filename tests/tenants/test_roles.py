@@ -144,6 +144,27 @@ def test_table_on_the_page_is_the_one_that_is_asked(tenant, assistant, client_fo
     assert set(permissions.WORDS) == {action for action, _allowed in table} != set()
 
 
+def test_administrators_change_settings_and_not_what_agents_see(tenant, owner, client_for):
+    administrator = client_for(tenant, user_of(tenant, Role.ADMIN))
+
+    def change(client, **values):
+        return client.patch("/api/settings/", values, content_type="application/json")
+
+    page = administrator.get("/settings/roles/").content.decode()
+    posted = administrator.post("/settings/roles/decide/", {"agents_see_all": "no"})
+    refused = change(administrator, agents_see_all=False, name="Other")
+    unchanged = change(administrator, agents_see_all=True, colour="plum")
+    by_owner = change(client_for(tenant, owner), agents_see_all=False)
+
+    error = refused.json()["error"]
+    assert 'name="agents_see_all"' not in page
+    assert (posted.status_code, refused.status_code) == (403, 403)
+    assert (error["code"], error["field"]) == ("owner_only", "agents_see_all")
+    assert (unchanged.status_code, by_owner.status_code) == (200, 200)
+    kept = Tenant.objects.get(pk=tenant.pk)
+    assert (kept.name, kept.colour, kept.agents_see_all) == (tenant.name, "plum", False)
+
+
 def test_owner_decides_what_agents_see(tenant, other_tenant, owner, client_for):
     client = client_for(tenant, owner)
 

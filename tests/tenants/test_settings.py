@@ -172,6 +172,19 @@ def test_wrong_hours_are_refused_with_what_was_typed(browser, tenant, changes):
     assert 'role="alert"' in answer.content.decode()
 
 
+def test_hours_page_keeps_as_many_ranges_as_a_day_may_have(browser, tenant, owner):
+    day = [["08:00", "10:00"], ["11:00", "13:00"], ["15:00", "00:00"]]
+    with context.entered(tenant):
+        settling.change(tenant.number, {"opening_hours": [day] * 7}, by=owner)
+
+    shown = browser.get("/settings/hours/").context["form"]
+    browser.post("/settings/hours/", {**shown.initial, "holidays": "01/05"})
+
+    kept = settings_of(tenant)
+    assert (kept.opening_hours, kept.holidays) == ([day] * 7, [{"day": "05-01", "name": ""}])
+    assert len(day) == settling.MOST_RANGES
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
