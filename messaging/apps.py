@@ -10,6 +10,8 @@ ACTS = {
     "crm.unlinked": _("CRM unlinked"),
     "history.imported": _("History imported"),
     "leads.imported": _("Leads imported"),
+    "message.edited": _("Message changed"),
+    "message.withdrawn": _("Message withdrawn"),
     "messages.removed": _("Old messages removed"),
     "reply.added": _("Canned reply added"),
     "reply.changed": _("Canned reply changed"),

@@ -19,6 +19,7 @@ from messaging import (
     reconciling,
     retention,
     revealing,
+    revising,
     templates,
 )
 from messaging.espo import running
@@ -96,6 +97,16 @@ def show_read(tenant: int, message: int, attempt: int) -> None:
         return
     with context.entered(found):
         receipts.show(message, attempt)
+
+
+def revise(tenant: int, message: int, attempt: int) -> None:
+    """Withdraw a message of ours, or give it another text, at its provider."""
+    try:
+        found = directory.tenant_numbered(tenant)
+    except Tenant.DoesNotExist:
+        return
+    with context.entered(found):
+        revising.carry_out(message, attempt)
 
 
 def take_out(tenant: int, instance: int, messages: list[str]) -> None:

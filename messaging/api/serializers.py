@@ -409,6 +409,12 @@ class Reply(_TextOrTemplate):
     choices = ChoicesWanted(required=False)
 
 
+class NewText(serializers.Serializer):
+    """Other words for a message that was sent."""
+
+    text = Text(allow_blank=True)
+
+
 class NewMessage(_TextOrTemplate):
     """A text or a template for a lead, or for a phone number or e-mail address.
 

@@ -18,6 +18,7 @@ from messaging import (
     outbox,
     queries,
     reaching,
+    revising,
     searching,
     tagging,
     templates,
@@ -45,6 +46,7 @@ STATUS_OF = {
     "instance_unknown": status.HTTP_404_NOT_FOUND,
     "daily_limit": status.HTTP_429_TOO_MANY_REQUESTS,
     "opted_out": status.HTTP_409_CONFLICT,
+    "too_late": status.HTTP_409_CONFLICT,
     "conversation_of_a_colleague": status.HTTP_403_FORBIDDEN,
 }
 
@@ -169,13 +171,40 @@ class MessagesView(ApiView):
 
 
 class MessageView(ApiView):
-    """One message."""
+    """One message: look at it; have one of ours changed or withdrawn."""
 
-    actions = {"GET": Action.READ}
+    actions = {"GET": Action.READ, "PATCH": Action.REPLY, "DELETE": Action.REPLY}
 
     @extend_schema(responses={200: shapes.MessageOut, **refusals(404)})
     def get(self, request, pk):
         return Response(_message_out(request, _message(request, pk)))
+
+    @extend_schema(
+        request=shapes.NewText,
+        description="Have a text of ours given other words. The provider is asked afterwards: "
+        "`edited_at` says when it agreed.",
+        responses={202: shapes.MessageOut, **refusals(400, 404, 409, 422)},
+    )
+    @once
+    def patch(self, request, pk):
+        message = _message(request, pk)
+        text = asked(shapes.NewText, request.data)["text"]
+        with _refusals_answered():
+            message = revising.edit(message, text, by=request.user, now=timezone.now())
+        return Response(_message_out(request, message), status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(
+        request=None,
+        description="Have a message of ours withdrawn for everyone. The provider is asked "
+        "afterwards: `deleted_at` says when it agreed.",
+        responses={202: shapes.MessageOut, **refusals(404, 409, 422)},
+    )
+    @once
+    def delete(self, request, pk):
+        message = _message(request, pk)
+        with _refusals_answered():
+            message = revising.withdraw(message, by=request.user, now=timezone.now())
+        return Response(_message_out(request, message), status=status.HTTP_202_ACCEPTED)
 
 
 class MessageRetryView(ApiView):

@@ -416,6 +416,10 @@ class Provider(ABC):
     """Kinds of files that carry no words of their own."""
     quotes_whole: ClassVar[bool] = False
     """Whether a message that has no number there is quoted by giving back what told of it."""
+    edit_minutes: ClassVar[int] = 15
+    """For how many minutes after a text left it may be given other words (`EDITS`)."""
+    withdraw_hours: ClassVar[int] = 48
+    """For how many hours after a message left it may be taken back for everyone (`DELETES`)."""
     sends_at_once: ClassVar[int] = 1
     """How many messages of one instance may be on their way to the provider together."""
     media_days: ClassVar[int] = 7
@@ -501,6 +505,10 @@ class Provider(ABC):
     def mark_read(self, known: Known, via: Via) -> None:
         """Show the sender that the message was read. Safe to repeat (`MARKS_READ`)."""
         raise self._unsupported(Feature.MARKS_READ)
+
+    def can_change(self, known: Known) -> bool:
+        """Whether what is known of a message of ours is enough to edit or delete it."""
+        return True
 
     def edit(self, known: Known, text: str, via: Via) -> None:
         """Give a message of ours another text. Safe to repeat (`EDITS`)."""

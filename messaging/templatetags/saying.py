@@ -1,5 +1,6 @@
 """How leads, times, kinds and outcomes are put into words."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import phonenumbers
@@ -57,6 +58,13 @@ BLAMES = {
 # What was not even tried.
 OURS = {
     optouts.CODE: gettext_lazy("This contact asked for no more messages before this one left."),
+}
+
+CHANGE_REFUSALS = {
+    "not_found": gettext_lazy("The message service no longer knows it."),
+    "recipient": gettext_lazy("The message service no longer knows it."),
+    "instance_gone": gettext_lazy("The number it left from is no longer connected."),
+    "no_answer": gettext_lazy("The message service did not answer. Please try again."),
 }
 
 MISSING = {
@@ -245,6 +253,17 @@ def why_failed(message) -> str:
         message.error_code
     )
     return advice or BLAMES.get(message.error_blame, BLAMES[Blame.PROVIDER])
+
+
+def why_not_changed(refusal: Mapping[str, str] | None) -> str:
+    """That the message service did not withdraw or change a message; "" where it was not asked."""
+    if not refusal:
+        return ""
+    said = _("Not changed: your contact still has the former words.")
+    if refusal["what"] == "withdraw":
+        said = _("Not withdrawn: your contact still has this message.")
+    why = CHANGE_REFUSALS.get(refusal["code"], _("The message service refused it."))
+    return f"{said} {why}"
 
 
 @register.filter

@@ -11,7 +11,7 @@ from itertools import pairwise
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from messaging import changing, noting, quoting
+from messaging import changing, noting, quoting, revising
 from messaging.events import Kind
 from messaging.models import Conversation, Message, MessageFile, Note
 from messaging.queries import Stretch
@@ -90,6 +90,8 @@ class Bubble(Entry):
     quoted: Message | None = None
     may_be_quoted: bool = False
     is_in_group: bool = False
+    may_be_changed: bool = False
+    refused_change: str = ""
     # What a note has and a message has not.
     note: None = None
 
@@ -211,6 +213,8 @@ def _bubbles(conversation: Conversation, messages: Sequence[Message]) -> list[Bu
             quoted.get(message.reply_to),
             quoting.may_be_quoted(message, conversation, now),
             conversation.is_group,
+            revising.may_edit(message, now) or revising.may_withdraw(message, now),
+            saying.why_not_changed(revising.refusal(message, now)),
         )
         for message in messages
     ]
@@ -245,6 +249,9 @@ def _remarks(message: Message) -> Iterator[Remark]:
     is_ours = message.direction == Message.Direction.OUT
     if message.edited_at and not message.deleted_at:
         yield Remark(_("edited"), saying.full(message.edited_at))
+    if revising.is_waiting(message, timezone.now()):
+        is_going = message.parts[revising.PART]["what"] == revising.WITHDRAW
+        yield Remark(_("being withdrawn…") if is_going else _("being changed…"))
     if stand_in := message.parts.get("stand_in"):
         words = _("by %(number)s") if is_ours else _("to %(number)s")
         yield Remark(words % {"number": saying.pretty(stand_in)})

@@ -53,7 +53,9 @@ export function putBack(id, quote) {
 }
 
 function choose(button) {
-  const bubble = button.closest(".message");
+  const { of } = button.dataset;
+  const bubble = of ? document.querySelector(`#messages [data-message="${of}"]`) : button.closest(".message");
+  if (!bubble) return;
   const isOurs = bubble.classList.contains("out");
   const participant = bubble.querySelector(".participant")?.textContent;
   quotes.set(openedId(), {
@@ -62,7 +64,8 @@ function choose(button) {
     what: whatIsSaid(bubble),
   });
   begin();
-  field()?.focus();
+  // A dialog that closes gives the focus back to what opened it: after that.
+  setTimeout(() => field()?.focus());
 }
 
 function whatIsSaid(bubble) {

@@ -28,6 +28,24 @@ from tests.e2e import scene
 scene.plant('demo')
 scene.watch('demo')
 """
+# Addresses that only a link has, as the mails have them.
+LINKS = """
+from allauth.account.forms import default_token_generator
+from allauth.account.utils import user_pk_to_url_str
+from django.urls import reverse
+from tenants import context, directory
+from tenants.accounts import invitations, new_email
+from tenants.accounts.models import Role, User
+with context.entered(directory.tenant_of_slug('demo')):
+    owner = User.objects.filter(role=Role.OWNER).first()
+    invited = invitations.invite('nouvelle@demo.example', Role.AGENT, by=owner)
+    reset = (user_pk_to_url_str(owner), default_token_generator.make_token(owner))
+    urls = 'amda.urls_tenant'
+    print(reverse('join', urls, [invitations.key_of(invited)]))
+    new = new_email.key_for(owner, 'autre@demo.example')
+    print(reverse('account_email_confirm', urls, [new]))
+    print(reverse('account_reset_password_from_key', urls, reset))
+"""
 # Screens that an address alone brings up.
 ADDRESSES = {
     "leads": "leads/",
@@ -43,12 +61,23 @@ ADDRESSES = {
 }
 # Pages of settings and of one's own account, which the documentation shows no picture of.
 PLAINER = (
+    "accounts/password/reset/", "accounts/password/reset/done/", "messages/events/",
+    "messages/arrived/",
     "leads/unknown/", "numbers/", "settings/", "settings/hours/", "settings/retention/",
     "settings/roles/", "settings/audit/", "settings/stages/", "settings/tags/",
     "settings/replies/", "settings/crm/", "team/", "billing/", "billing/plans/", "billing/usage/",
     "accounts/", "accounts/sessions/", "accounts/second-step/",
     "accounts/password/change/",
 )  # fmt: skip
+
+
+# Pages of one's own account that ask once more who one is.
+GUARDED = (
+    "accounts/email/",
+    "accounts/second-step/totp/activate/",
+    "accounts/second-step/webauthn/add/",
+    "accounts/second-step/recovery-codes/generate/",
+)
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +152,12 @@ def go(page: Page, shop, name: str) -> None:
         expect(page.locator("#lead-history")).to_be_visible()
 
 
+def lit(page: Page, language: str) -> Page:
+    """The page in the light it is looked at in: French by day, English in the dark."""
+    page.emulate_media(color_scheme="dark" if language == "en" else "light")
+    return page
+
+
 def violations(page: Page) -> list[str]:
     """What axe finds wrong, a line each: the rule, and where."""
     page.evaluate(AXE)
@@ -146,17 +181,18 @@ def test_screen_has_no_fault_and_a_picture(screen, shop, language, tmp_path, nam
 
     taken = picture(screen, tmp_path, f"{name}-{screen.shape}-{language}")
 
-    assert violations(screen) == []
+    assert violations(lit(screen, language)) == []
     assert screen.locator("html").get_attribute("lang") == language
     assert taken.stat().st_size > 5_000
+    lit(screen, "fr")
 
 
 @pytest.mark.parametrize(
     ("language", "screen"), [("fr", "desktop"), ("en", "phone")], indirect=True
 )
 @pytest.mark.parametrize("address", PLAINER)
-def test_plainer_page_has_no_fault_and_fits_its_screen(screen, shop, tmp_path, address):
-    answered = screen.goto(shop.inbox + address)
+def test_plainer_page_has_no_fault_and_fits_its_screen(screen, shop, language, tmp_path, address):
+    answered = lit(screen, language).goto(shop.inbox + address)
 
     screen.screenshot(path=tmp_path / "page.png", animations="disabled")
 
@@ -164,6 +200,27 @@ def test_plainer_page_has_no_fault_and_fits_its_screen(screen, shop, tmp_path, a
     assert screen.url == shop.inbox + address
     assert violations(screen) == []
     assert screen.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize(
+    ("language", "screen"), [("fr", "desktop"), ("en", "phone")], indirect=True
+)
+def test_guarded_pages_and_what_guards_them_have_no_fault(screen, shop, language):
+    found = {}
+    lit(screen, language).goto(shop.inbox + GUARDED[0])
+    assert "/accounts/reauthenticate/" in screen.url
+    found["the guard"] = violations(screen)
+    screen.fill("input[name=password]", shop.password)
+    screen.keyboard.press("Enter")
+    screen.wait_for_url(shop.inbox + GUARDED[0])
+
+    for address in GUARDED:
+        screen.goto(shop.inbox + address)
+        found[address] = violations(screen)
+        assert screen.url == shop.inbox + address
+        assert screen.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+    assert {address: wrong for address, wrong in found.items() if wrong} == {}
 
 
 @pytest.mark.parametrize("shape", WIDTHS)
@@ -175,21 +232,54 @@ def test_sign_in_has_no_fault_and_a_picture(shop, chromium, tmp_path, language, 
 
     picture(page, tmp_path, f"sign-in-{shape}-{language}")
 
-    assert violations(page) == []
+    assert violations(lit(page, language)) == []
     assert page.locator("html").get_attribute("lang") == language
     context.close()
 
 
 @pytest.mark.parametrize("screen", ["desktop"], indirect=True)
-@pytest.mark.parametrize("dialog", ["?", "f", "x", "n"])
-def test_what_opens_by_a_key_has_no_fault(screen, shop, dialog):
-    go(screen, shop, "conversation")
+@pytest.mark.parametrize("dialog", ["?", "f", "w", "a", "x", "n"])
+def test_what_opens_by_a_key_has_no_fault(screen, shop, language, dialog):
+    go(lit(screen, language), shop, "conversation")
 
     screen.keyboard.press(dialog)
 
-    opened = {"?": "#help[open]", "f": "#dialog[open]", "x": "#picked", "n": "#note-form"}
-    expect(screen.locator(opened[dialog])).to_be_visible()
+    opened = {"?": "#help[open]", "x": "#picked", "n": "#note-form"}
+    expect(screen.locator(opened.get(dialog, "#dialog[open]"))).to_be_visible()
     assert violations(screen) == []
+
+
+@pytest.mark.parametrize(
+    ("language", "screen"), [("fr", "phone"), ("en", "desktop")], indirect=True
+)
+def test_merging_is_looked_for_and_previewed_without_fault(screen, shop, language):
+    go(lit(screen, language), shop, "lead")
+    merging = f"{screen.url.split('?')[0]}merge/"
+    found = []
+
+    screen.goto(f"{merging}?q=Camille")
+    found += violations(screen)
+    screen.locator("main a[href*='other=']").first.click()
+    expect(screen.locator("main form[method=post]").first).to_be_visible()
+    found += violations(screen)
+
+    assert found == []
+
+
+def test_pages_behind_a_link_have_no_fault(shop, chromium):
+    links = shop.manage("shell", "--no-imports", "-c", LINKS).split()
+    found = {}
+
+    for language, shape in zip(LANGUAGES, WIDTHS, strict=True):
+        context = _context(chromium, shop, language, shape)
+        page = context.new_page()
+        for link in [*links, "/accounts/join/over/"]:
+            lit(page, language).goto(shop.inbox.rstrip("/") + link)
+            found[language, link] = violations(page)
+        context.close()
+
+    assert len(links) == 3
+    assert {link: wrong for link, wrong in found.items() if wrong} == {}
 
 
 def test_documentation_has_every_picture():

@@ -120,7 +120,7 @@ def test_double_click_on_send_is_one_message(inbox, phone):
     expect(phone.locator("#log").get_by_text(reply)).to_have_count(1)
 
 
-def test_answer_quotes_the_message_it_is_about(inbox, phone):
+def test_answer_quotes_what_it_is_about_and_is_withdrawn(inbox, phone):
     question, later, reply = words("Bleu ou vert ?"), words("Et livré quand ?"), words("Bleu")
     expect(inbox.locator("#live-state")).to_have_attribute("data-state", "live", timeout=SOON)
     open_chat(phone, "Hugo")
@@ -142,6 +142,12 @@ def test_answer_quotes_the_message_it_is_about(inbox, phone):
     expect(inbox.locator("#quoting")).to_be_empty()
     said = phone.locator("#log .bubble", has_text=reply)
     expect(said.locator(".quoted")).to_contain_text(question, timeout=SOON)
+    inbox.once("dialog", lambda dialog: dialog.accept())
+    message(inbox, reply).hover()
+    message(inbox, reply).locator("[data-dialog]").click(timeout=SOON)
+    inbox.locator("#message-acts .danger").click()
+    expect(inbox.locator("#messages .tombstone")).to_have_count(1, timeout=SOON)
+    expect(phone.locator("#log")).not_to_contain_text(reply, timeout=SOON)
     assert inbox.complaints == []
 
 

@@ -127,6 +127,9 @@ class Wasender(Provider):
     def mark_read(self, known: Known, via: Via) -> None:
         sending.mark_read(known, via)
 
+    def can_change(self, known: Known) -> bool:
+        return sending.has_number(known)
+
     def edit(self, known: Known, text: str, via: Via) -> None:
         sending.edit(known, text, via)
 

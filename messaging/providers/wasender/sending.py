@@ -110,6 +110,11 @@ def delete(known: Known, via: Via) -> None:
     _change(via, "DELETE", _own_message(known))
 
 
+def has_number(known: Known) -> bool:
+    """Whether a message was sent here: what left elsewhere has no number and cannot be changed."""
+    return bool(digits(known.provider_number))
+
+
 def find_phone(lid: str, via: Via) -> str:
     """GET /pn-from-lid/{lid}: the number behind it, "" where Wasender does not know it."""
     if not _LID.fullmatch(lid):
