@@ -74,8 +74,10 @@ function stepBack(event) {
   }
   if (panel.stepBack()) return;
   if (event.target.id === "note-text" && notes.close()) return;
-  if (event.target.id === "composer-text" && (replies.close() || quoting.drop())) return;
-  if (event.target.closest?.("#quoting") && quoting.drop()) return;
+  const isComposing = event.target.id === "composer-text";
+  if (isComposing && replies.close()) return;
+  // Also from the arrow that chose it, or from nowhere: what was begun last is given up first.
+  if ((isComposing || !event.target.closest?.(WRITING)) && quoting.drop()) return;
   if (event.target.closest?.(WRITING) && !event.target.matches("[data-pick]")) {
     event.target.blur();
     return document.getElementById("message-scroll")?.focus();
