@@ -135,6 +135,7 @@ def test_answer_quotes_what_it_is_about_and_is_withdrawn(inbox, phone):
     inbox.keyboard.press("Escape")
     expect(inbox.locator("#quoting")).to_be_empty()
     message(inbox, question).locator("[data-quote]").press("Enter")
+    expect(inbox.locator("#composer textarea")).to_be_focused()
     expect(inbox.locator("#composer textarea")).to_have_value(reply)
     inbox.keyboard.press("Enter")
 
