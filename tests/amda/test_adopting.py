@@ -405,7 +405,7 @@ def test_number_of_another_vendor_is_refused_before_anybody_is_asked(
 
 def test_full_plan_is_refused_before_anybody_is_asked(tenant, account, as_staff):
     Allowance.objects.across_tenants().update_or_create(
-        tenant_id=tenant.number, defaults={"instances": 1}
+        tenant_id=tenant.number, defaults={"instances": 1, "by_hand": True}
     )
     directory.changed()
 
