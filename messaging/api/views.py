@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from messaging import (
     addressing,
     conversing,
+    enclosing,
     handling,
     outbox,
     queries,
@@ -353,12 +354,16 @@ def _refusals_answered() -> Iterator[None]:
 
 
 def _say(request, conversation: Conversation, wanted: dict[str, Any], quoted: str) -> Message:
-    """A text or a template in a conversation."""
+    """A text in a conversation, or what may stand in its place."""
     said: dict[str, Any] = {
         "origin": Message.Origin.API,
         "by": request.user,
         "reference": reference_of(request),
     }
+    for what in enclosing.FEATURES:
+        if what in wanted:
+            enclosed = wanted[what]
+            return outbox.queue_enclosed(conversation, what, enclosed, reply_to=quoted, **said)
     if "template" not in wanted:
         choices = wanted.get("choices")
         return outbox.queue(conversation, wanted["text"], reply_to=quoted, choices=choices, **said)
