@@ -18,7 +18,10 @@ document.body.addEventListener("htmx:configRequest", ({ detail, target }) => {
   const quote = quotes.get(openedId());
   if (quote && target.matches("[data-quotes]")) detail.parameters.reply_to = quote.name;
 });
-document.body.addEventListener("message-sent", ({ detail }) => take(String(detail.conversation)));
+document.body.addEventListener("message-sent", ({ detail }) => {
+  take(String(detail.conversation));
+  setTimeout(() => field()?.focus());
+});
 
 /** Show what is being answered in the conversation that was just opened. */
 export function begin() {
