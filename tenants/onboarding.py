@@ -9,8 +9,9 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.files.storage import default_storage
 from django.core.validators import validate_email
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils.translation import gettext as _
+from psycopg.errors import DeadlockDetected
 
 from tenants import audit, context, directory, orders, schema
 from tenants.accounts.models import Role, User
@@ -25,6 +26,8 @@ LONGEST_LABEL = 63
 LONGEST_NAME = 200
 # Taken while a slug and a host label are chosen, so that two new tenants never choose the same.
 _NAMES_LOCK = 7_260_002
+# A deletion that stood in a deadlock begins anew this often, each time after what was in its way.
+_TRIES = 5
 
 
 class OnboardingError(Exception):
@@ -148,14 +151,7 @@ def delete_tenant(tenant: Tenant, *, by: User | None = None) -> None:
     """
     number = tenant.number
     with context.entered_public():
-        with transaction.atomic():
-            _wait_for_inbox(number)
-            _delete_jobs(number)
-            WebhookDelivery.objects.of(number).delete()
-            ProviderInstance.objects.of(number).delete()
-            Tenant.objects.filter(number=number).delete()
-            schema.drop(context.schema_of(number))
-            audit.record("tenant.deleted", by=by, subject=tenant, subject_name=tenant.slug)
+        _delete_rows(tenant, by)
         directory.changed()
         _delete_files(context.folder_of(number))
         _delete_cached(number)
@@ -164,6 +160,30 @@ def delete_tenant(tenant: Tenant, *, by: User | None = None) -> None:
         left = leftovers(number)
     if left:
         raise NotFullyDeleted(f"tenant {number} left behind: {', '.join(left)}")
+
+
+def _delete_rows(tenant: Tenant, by: User | None) -> None:
+    """All or nothing. Work that has begun may hold one table and ask for another that we hold
+    already: PostgreSQL then ends one of us, and where it is us, that work finishes first."""
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            with transaction.atomic():
+                _delete_rows_at_once(tenant, by)
+            return
+        except OperationalError as error:
+            if not tries_left or not isinstance(error.__cause__, DeadlockDetected):
+                raise
+
+
+def _delete_rows_at_once(tenant: Tenant, by: User | None) -> None:
+    number = tenant.number
+    _wait_for_inbox(number)
+    _delete_jobs(number)
+    WebhookDelivery.objects.of(number).delete()
+    ProviderInstance.objects.of(number).delete()
+    Tenant.objects.filter(number=number).delete()
+    schema.drop(context.schema_of(number))
+    audit.record("tenant.deleted", by=by, subject=tenant, subject_name=tenant.slug)
 
 
 def leftovers(number: int) -> list[str]:

@@ -7,6 +7,7 @@ is drawn once for each language.
 from functools import lru_cache
 
 from django import template
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -60,6 +61,20 @@ def last_message(conversation) -> SafeString:
     return format_html('<bdi class="snippet">{}</bdi>', inside)
 
 
+@register.simple_tag
+def acts(entry) -> SafeString:
+    """The button to answer, change or withdraw a message; nothing where one can do neither."""
+    if entry.may_be_changed:
+        before = format_html(
+            'data-dialog="{}" aria-haspopup="dialog"', _acts_page(entry.message.pk)
+        )
+        return _act(before, _changing(get_language()))
+    if entry.may_be_quoted:
+        before = format_html('data-quote="{}"', entry.message.external_id)
+        return _act(before, _answering(get_language()))
+    return EMPTY
+
+
 def draft(text: str) -> SafeString:
     """What somebody began to write."""
     begun = Truncator(text).chars(120)
@@ -80,6 +95,32 @@ def when(moment) -> SafeString:
 def at_time(moment) -> SafeString:
     """The time of day. The whole of it on hover."""
     return _at_time(moment, timezone.get_current_timezone_name(), get_language())
+
+
+def _act(leads_to: SafeString, named: SafeString) -> SafeString:
+    opening = mark_safe('<button class="icon-button bubble-act" type="button" ')
+    return opening + leads_to + named
+
+
+@lru_cache
+def _changing(_language: str) -> SafeString:
+    return _named(_("Answer, change or withdraw this message"), "more")
+
+
+@lru_cache
+def _answering(_language: str) -> SafeString:
+    return _named(_("Answer this message"), "reply")
+
+
+def _named(word: str, picture: str) -> SafeString:
+    """The rest of a button that is an icon."""
+    return format_html(' aria-label="{0}" title="{0}">{1}</button>', word, icon(picture))
+
+
+# Putting an address together takes longer than the rest of a button.
+@lru_cache(maxsize=4096)
+def _acts_page(pk: int) -> str:
+    return reverse("messaging:message_acts", args=[pk])
 
 
 @lru_cache

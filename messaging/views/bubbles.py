@@ -9,6 +9,8 @@ from functools import cached_property
 from itertools import pairwise
 
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from messaging import changing, noting, quoting, revising
@@ -105,10 +107,6 @@ class Bubble(Entry):
         return f"{message.direction}-{message.origin}-{message.by_id or message.author}"
 
     @property
-    def pk(self) -> str:
-        return str(self.message.pk)
-
-    @property
     def is_ours(self) -> bool:
         return self.message.direction == Message.Direction.OUT
 
@@ -124,7 +122,24 @@ class Bubble(Entry):
             "failed": self.message.status == Message.Status.FAILED,
         }
         own = [name for name, is_so in told.items() if is_so]
-        return " ".join([self.message.direction, *own, self.place])
+        return " ".join(["message", self.message.direction, *own, self.place])
+
+    @property
+    def attributes(self) -> SafeString:
+        """What the page goes by: which one it is, where it stands, how far it came."""
+        message = self.message
+        return format_html(
+            'class="{}" data-message="{}" data-status="{}" data-at="{}" data-day="{}"'
+            ' data-sender="{}" data-reference="{}" data-entry="message-{}"',
+            self.look,
+            message.pk,
+            message.status,
+            self.order,
+            self.day,
+            self.sender,
+            message.reference,
+            message.pk,
+        )
 
     @cached_property
     def files(self) -> Sequence[MessageFile]:

@@ -131,14 +131,16 @@ def unread(request):
 @page(Action.READ)
 def read(request, pk: int):
     """The person looks at the conversation: nothing in it is unread any more."""
-    _mark_read(request, conversation_or_404(request, pk))
+    found = conversation_or_404(request, pk)
+    # Who cannot answer must not make it look taken care of for those who can.
+    if may(request.user, Action.REPLY):
+        conversing.mark_read(found)
     return tell_unread(HttpResponse(status=204), request.user)
 
 
 def _opened(request, pk: int) -> dict:
     found = conversation_or_404(request, pk)
     stretch, place = _where_to_begin(request, found)
-    _mark_read(request, found)
     return {**showing.pane(request, found, stretch, place.get("first_unread")), **place}
 
 
@@ -163,12 +165,6 @@ def _where_to_begin(request, found: Conversation) -> tuple[queries.Stretch, dict
 def _asked_for(request, name: str, look_up):
     wanted = request.GET.get(name, "")
     return look_up(request.user, int(wanted)) if _is_id(wanted) else None
-
-
-def _mark_read(request, found: Conversation) -> None:
-    # Who cannot answer must not make it look taken care of for those who can.
-    if found.unread_count and may(request.user, Action.REPLY):
-        conversing.mark_read(found)
 
 
 def _listed(request, after: str | None = None, opened: int | None = None) -> dict:

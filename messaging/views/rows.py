@@ -34,7 +34,9 @@ class Row:
 
     @property
     def look(self) -> str:
-        return "unread" if self.conversation.unread_count else ""
+        # Whoever looks at it has read it, before we are told so.
+        is_being_read = self.is_open and self.may_be_picked
+        return "unread" if self.conversation.unread_count and not is_being_read else ""
 
     @property
     def at(self) -> datetime:

@@ -21,8 +21,8 @@ let isStuck = true;
 /** The id of the open conversation, or null. */
 export const openedId = () => messages()?.dataset.of ?? null;
 
-/** Whether this person may answer here, and so mark it read. */
-export const mayAnswer = () => Boolean(document.getElementById("composer"));
+/** Whether what this person sees here is read for the whole team. */
+export const marksRead = () => "toRead" in (messages()?.dataset ?? {});
 
 /** Load a conversation into the pane, at a message or at its end. Answers whether it is shown. */
 export async function load(id, target = {}) {
@@ -61,6 +61,9 @@ export function jumpTo(entry) {
   bubble.classList.add("jumped-to");
   return true;
 }
+
+/** Whether something in it was unread when it was fetched. */
+export const isUnread = () => Number(messages()?.dataset.toRead ?? 0) > 0;
 
 /** Bring the first unread message into sight. Answers whether there is one. */
 export function toFirstUnread() {

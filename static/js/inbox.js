@@ -116,7 +116,7 @@ function announce(bubble) {
 
 async function read() {
   const id = conversation.openedId();
-  if (!id || document.hidden || !conversation.mayAnswer()) return;
+  if (!id || document.hidden || !conversation.marksRead()) return;
   await fetchPiece(`/inbox/${id}/read/`, { method: "POST" });
 }
 
@@ -178,8 +178,16 @@ function settle() {
   answering.begin();
   panel.follow();
   list.markOpened(conversation.openedId());
-  if (conversation.openedId()) list.refreshRow(conversation.openedId(), conversation.openedId());
+  look();
   title();
+}
+
+/** Somebody has it before their eyes now: it is read, and its row says so. */
+async function look() {
+  const id = conversation.openedId();
+  if (!id) return;
+  if (conversation.isUnread()) await read();
+  list.refreshRow(id, conversation.openedId());
 }
 
 function title() {

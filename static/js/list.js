@@ -6,6 +6,9 @@ import { words } from "./words.js";
 
 const ROWS = ":scope > [data-conversation], :scope > [data-found]";
 
+// Rows come and go with every change; who is answering outlives them.
+const beingAnswered = new Set();
+
 const list = () => document.getElementById("conversation-list");
 const rows = () => [...list().querySelectorAll(ROWS)];
 const conversations = () => [...list().querySelectorAll(":scope > [data-conversation]")];
@@ -54,6 +57,7 @@ export async function show(openedId) {
   fill(list(), piece.html);
   document.getElementById("list-scroll").scrollTop = 0;
   markOpened(openedId);
+  conversations().forEach(markAnswering);
 }
 
 /** Mark the row of the conversation, or of the message, that is open. */
@@ -87,13 +91,10 @@ export const current = () =>
 
 /** Say or stop saying that a colleague is answering in a conversation. */
 export function showAnswering(id, isAnswering) {
-  const facts = rowOf(id)?.querySelector(".row-facts");
-  facts?.querySelector(".answering")?.remove();
-  if (!facts || !isAnswering) return;
-  const mark = document.createElement("span");
-  mark.className = "answering";
-  mark.textContent = words.answering;
-  facts.prepend(mark);
+  if (isAnswering) beingAnswered.add(id);
+  else beingAnswered.delete(id);
+  const row = rowOf(id);
+  if (row) markAnswering(row);
 }
 
 /** Give the focus back to the row of a conversation. */
@@ -151,8 +152,18 @@ function swap(old, row, openedId) {
 }
 
 function mark(row, openedId) {
+  markAnswering(row);
   if (row.dataset.conversation !== String(openedId)) return;
   row.querySelector("a.row").setAttribute("aria-current", "true");
+}
+
+function markAnswering(row) {
+  row.querySelector(".answering")?.remove();
+  if (!beingAnswered.has(row.dataset.conversation)) return;
+  const said = document.createElement("span");
+  said.className = "answering";
+  said.textContent = words.answering;
+  row.querySelector(".row-facts")?.prepend(said);
 }
 
 function comesBefore(one, other) {

@@ -66,11 +66,11 @@ def test_job_enters_its_own_tenant(tenant, other_tenant, told):
     assert told == [(mine.external_id, mine.peer)]
 
 
-def test_page_that_opens_a_conversation_calls_nobody(client_for, tenant, agent, told):
+def test_looking_at_a_conversation_calls_nobody_while_one_waits(client_for, tenant, agent, told):
     with context.entered(tenant):
         conversation = factories.make_conversation(tenant)
 
-    client_for(tenant, agent).get(f"/inbox/{conversation.pk}/")
+    client_for(tenant, agent).post(f"/inbox/{conversation.pk}/read/")
 
     assert told == []
     assert len(ordered("show_read")) == 1

@@ -191,26 +191,38 @@ def test_row_is_gone_from_a_view_it_does_not_belong_to(browser, conversation):
 VIEWS = ("mine", "unassigned", "all", "closed")
 
 
-def test_opening_marks_read_and_the_unread_count_says_so(browser, tenant, conversation):
+def test_looking_marks_read_and_the_unread_count_says_so(browser, tenant, conversation):
+    page = browser.get(f"/inbox/{conversation.pk}/").content.decode()
     before = browser.get("/unread/")["X-Unread"]
 
-    browser.get(f"/inbox/{conversation.pk}/")
+    answer = browser.post(f"/inbox/{conversation.pk}/read/")
 
     with context.entered(tenant):
         conversation.refresh_from_db()
-    assert (before, conversation.unread_count) == ("1", 0)
+    assert 'data-to-read="1"' in page
+    assert (before, answer["X-Unread"], conversation.unread_count) == ("1", "0", 0)
     assert browser.get("/unread/")["X-Unread"] == "0"
+
+
+def test_row_of_what_is_being_read_is_not_unread(browser, conversation):
+    beside = browser.get(f"/inbox/{conversation.pk}/").content.decode()
+
+    alone = browser.get("/").content.decode()
+
+    assert [page.count('<li class="unread"') for page in (beside, alone)] == [0, 1]
 
 
 def test_assistant_reads_without_making_it_look_taken_care_of(
     client_for, tenant, assistant, conversation
 ):
     page = client_for(tenant, assistant).get(f"/inbox/{conversation.pk}/")
+    client_for(tenant, assistant).post(f"/inbox/{conversation.pk}/read/")
 
     with context.entered(tenant):
         conversation.refresh_from_db()
     assert conversation.unread_count == 1
     assert b'id="composer"' not in page.content
+    assert b"data-to-read" not in page.content
 
 
 @pytest.mark.parametrize("action", ["send", "assign", "close", "reopen"])

@@ -1,5 +1,8 @@
 """Making a vendor, and removing it without a trace."""
 
+import threading
+
+import psycopg
 import pytest
 from django.core.cache import cache
 from django.core.files.base import ContentFile
@@ -8,10 +11,12 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
+from amda import database
 from tenants import context, directory, onboarding, orders, schema
 from tenants.accounts.models import Role, User
 from tenants.models import ProviderInstance, SlugAlias, Tenant, WebhookDelivery
 from tests import factories
+from tests.processes import until
 
 PASSWORD = "correct horse battery staple"
 
@@ -127,6 +132,39 @@ def test_delete_tenant_leaves_nothing_and_touches_nobody_else(other_tenant):
         "cached values",
     }
     _empty_files(other_tenant)
+
+
+def test_delete_tenant_begins_anew_where_it_stood_in_a_deadlock(committed):
+    tenant = committed("vendor_at_work")
+    holds, outcome = threading.Event(), []
+
+    def work():
+        """Hold a table of the tenant's, and ask for its row once the deletion waits for us."""
+        with psycopg.connect(database.dsn()) as other:
+            other.execute("SET deadlock_timeout = '1min'")
+            other.execute(f"LOCK TABLE {tenant.schema_name}.messaging_lead IN ROW SHARE MODE")
+            holds.set()
+            until(lambda: other.execute(_WAITING).fetchone(), 20, "the deletion waits")
+            asked = "SELECT slug FROM public.tenants_tenant WHERE number = %s FOR UPDATE"
+            outcome.append(other.execute(asked, [tenant.number]).fetchone())
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    holds.wait(20)
+    with connection.cursor() as cursor:
+        cursor.execute("SET deadlock_timeout = '100ms'")
+        onboarding.delete_tenant(tenant)
+        cursor.execute("RESET deadlock_timeout")
+    worker.join(20)
+
+    assert outcome == [("vendor_at_work",)]
+    assert onboarding.leftovers(tenant.number) == []
+
+
+_WAITING = """
+    SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 
 def _fill(tenant):
