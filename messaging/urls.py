@@ -53,6 +53,7 @@ urlpatterns = [
     path("messages/<int:pk>/", inbox.message, name="message"),
     path("messages/<int:pk>/retry/", acting.retry, name="retry"),
     path("messages/<int:pk>/acts/", revising.acts, name="message_acts"),
+    path("messages/<int:pk>/reaction/", revising.react, name="react"),
     path("messages/<int:pk>/edit/", revising.edit, name="edit_message"),
     path("messages/<int:pk>/withdraw/", revising.withdraw, name="withdraw_message"),
     path("inbox/<int:pk>/files/", files.upload, name="upload"),

@@ -133,6 +133,7 @@ FIELDS: dict[str, str | None] = {
     "direction": None,
     "due_at": None,
     "email": None,
+    "emoji": None,
     "externalId": "crm_id",
     "file": "file",
     "header": None,

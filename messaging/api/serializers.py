@@ -452,6 +452,12 @@ class Reply(_TextOrTemplate):
     contact = ContactWanted(required=False)
 
 
+class ReactionWanted(serializers.Serializer):
+    """One emoji to put on a message; an empty one takes ours back."""
+
+    emoji = Text(allow_blank=True)
+
+
 class NewText(serializers.Serializer):
     """Other words for a message that was sent."""
 

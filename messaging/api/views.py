@@ -19,6 +19,7 @@ from messaging import (
     outbox,
     queries,
     reaching,
+    reacting,
     revising,
     searching,
     tagging,
@@ -47,6 +48,7 @@ STATUS_OF = {
     "instance_unknown": status.HTTP_404_NOT_FOUND,
     "daily_limit": status.HTTP_429_TOO_MANY_REQUESTS,
     "opted_out": status.HTTP_409_CONFLICT,
+    "not_reactable": status.HTTP_409_CONFLICT,
     "too_late": status.HTTP_409_CONFLICT,
     "conversation_of_a_colleague": status.HTTP_403_FORBIDDEN,
 }
@@ -205,6 +207,26 @@ class MessageView(ApiView):
         message = _message(request, pk)
         with _refusals_answered():
             message = revising.withdraw(message, by=request.user, now=timezone.now())
+        return Response(_message_out(request, message), status=status.HTTP_202_ACCEPTED)
+
+
+class MessageReactionView(ApiView):
+    """Put an emoji on a message, in the place of our former one; or take ours back."""
+
+    actions = {"POST": Action.REPLY}
+
+    @extend_schema(
+        request=shapes.ReactionWanted,
+        description="The provider is asked afterwards. Until it refuses, `reactions` has the emoji "
+        "as `us`; an empty `emoji` takes it back.",
+        responses={202: shapes.MessageOut, **refusals(400, 404, 409, 422)},
+    )
+    @once
+    def post(self, request, pk):
+        message = _message(request, pk)
+        emoji = asked(shapes.ReactionWanted, request.data)["emoji"]
+        with _refusals_answered():
+            message = reacting.react(message, emoji, by=request.user, now=timezone.now())
         return Response(_message_out(request, message), status=status.HTTP_202_ACCEPTED)
 
 
