@@ -1,5 +1,8 @@
 """An instance as its adapter sees it, and the addresses its provider posts to."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from django.conf import settings
 from django.db import connection
 
@@ -9,16 +12,38 @@ from messaging.providers.base import Provider, Via
 from tenants.models import ProviderInstance, Tenant
 
 
-def open_via(instance: ProviderInstance) -> Via:
-    """The instance with a client to call its provider with; whoever asked closes the client."""
-    return Via(
+def open_via(instance: ProviderInstance, *, by_platform: bool = False) -> Via:
+    """The instance with a client to call its provider with; whoever asked closes the client.
+
+    With `by_platform` the platform's own credentials serve where the instance has none: for what
+    staff do. They are never stored with it, and never lent to a tenant.
+    """
+    adapter = provider_of(instance.provider)
+    via = Via(
         instance_id=instance.pk,
         reference=instance.reference,
         address=instance.address,
         settings=instance.settings,
         secrets=instance.secrets,
         http=http.client(),
-        webhooks=webhooks(instance.tenant, provider_of(instance.provider)),
+        webhooks=webhooks(instance.tenant, adapter),
+        dial=http.dial,
+    )
+    if not by_platform:
+        return via
+    return replace(via, secrets={**adapter.platform_secrets(via), **via.secrets})
+
+
+def open_account(adapter: Provider, values: Mapping[str, str]) -> Via:
+    """An account at a provider, opened with these fields, as `open_via` gives an instance."""
+    secret = set(adapter.secret_fields)
+    return Via(
+        instance_id=0,
+        reference="",
+        address="",
+        settings={name: values[name] for name in values.keys() - secret},
+        secrets={name: values[name] for name in values.keys() & secret},
+        http=http.client(),
         dial=http.dial,
     )
 

@@ -60,7 +60,7 @@ def connect_instance(
     """
     adapter = _adapter(provider_slug)
     address = _checked_address(adapter, address, values)
-    given = {name: _checked_value(adapter, name, value) for name, value in values.items()}
+    given = {name: checked_value(adapter, name, value) for name, value in values.items()}
     proof = _proof(tenant, adapter, address, given) if adapter.must_prove else None
     with transaction.atomic():
         # Two calls for one address would both find nothing and both make an instance.
@@ -93,7 +93,7 @@ def require_possible(
     raise for what was written; changes nothing and asks nobody."""
     adapter = _adapter(provider_slug)
     address = _checked_address(adapter, address, values)
-    given = {name: _checked_value(adapter, name, value) for name, value in values.items()}
+    given = {name: checked_value(adapter, name, value) for name, value in values.items()}
     _fill(ProviderInstance(provider=adapter.slug, address=address), adapter, given, may_lack)
     return address
 
@@ -276,7 +276,8 @@ def _checked_email(address: str, field: str) -> str:
     return address
 
 
-def _checked_value(adapter: Provider, name: str, value: str) -> str:
+def checked_value(adapter: Provider, name: str, value: str) -> str:
+    """What was written for one of the adapter's fields, as it is kept; or `OnboardingError`."""
     known = {field.name: field for field in adapter.fields}
     if name not in known:
         raise OnboardingError(

@@ -75,12 +75,15 @@ def look(instance: ProviderInstance) -> ProviderInstance:
     return connecting.probe(instance)
 
 
-def connect(instance: ProviderInstance, *, by: User | None) -> InstanceState:
+def connect(
+    instance: ProviderInstance, *, by: User | None, by_platform: bool = False
+) -> InstanceState:
     """Start the connection at a person's wish, after a conflict too; `Refused` where the provider
     cannot. The answer may hold a code to scan. `by` is nobody for staff, whose acts the audit of
-    the platform keeps."""
+    the platform keeps, and for whom the platform's own credentials serve too."""
     _require(instance, Feature.CONNECTS)
-    found = _call(instance, lambda via: provider_of(instance.provider).connect(via))
+    provider = provider_of(instance.provider)
+    found = _call(instance, provider.connect, by_platform=by_platform)
     instance.is_held, instance.tries = False, 0
     if instance.state == State.CONFLICT:
         instance.state = State.DISCONNECTED
@@ -103,12 +106,12 @@ def shows_code(instance: ProviderInstance) -> bool:
     return waits and can(instance, Feature.QR_LOGIN)
 
 
-def qr(instance: ProviderInstance) -> str:
+def qr(instance: ProviderInstance, *, by_platform: bool = False) -> str:
     """The code to scan now, as its text or a picture; `Refused` where there is none."""
     _require(instance, Feature.QR_LOGIN)
     if instance.state == State.CONNECTED:
         raise Refused("already_connected", _("This number is connected: there is nothing to scan."))
-    return _call(instance, lambda via: provider_of(instance.provider).qr(via))
+    return _call(instance, provider_of(instance.provider).qr, by_platform=by_platform)
 
 
 def picture(code: str) -> str:
@@ -176,9 +179,9 @@ def _require(instance: ProviderInstance, feature: Feature) -> None:
         )
 
 
-def _call(instance: ProviderInstance, ask: Callable[[Via], T]) -> T:
+def _call(instance: ProviderInstance, ask: Callable[[Via], T], *, by_platform: bool = False) -> T:
     let_go_of_the_connection()
-    via = open_via(instance)
+    via = open_via(instance, by_platform=by_platform)
     with via.http:
         try:
             return ask(via)

@@ -1,7 +1,6 @@
 """Having a provider post to us, by its API, and believing only what it then shows."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from messaging import calling, connecting
 from messaging.providers import get as provider_of
@@ -23,9 +22,7 @@ def set_up(
     adapter = provider_of(instance.provider)
     if Feature.SETS_WEBHOOK not in adapter.supports:
         raise SendError("not_supported", blame=Blame.MESSAGE)
-    via = calling.open_via(instance)
-    if by_platform:
-        via = replace(via, secrets={**adapter.platform_secrets(via), **via.secrets})
+    via = calling.open_via(instance, by_platform=by_platform)
     with via.http:
         kept = adapter.configure_webhook(via, connecting.webhook_url(instance))
     _store(instance, kept.values, by)

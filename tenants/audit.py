@@ -36,10 +36,13 @@ SECRET = re.compile(
 ACTS: dict[str, Any] = {
     "deliveries.replayed": _("Deliveries read again"),
     "delivery.opened": _("Content of a delivery read"),
+    "instance.asked_for": _("Number asked for at its provider"),
     "instance.connected": _("Number connected"),
     "instance.changed": _("Number changed"),
     "instance.risk_confirmed": _("Risk of a number confirmed"),
     "instance.tested": _("Test message sent from a number"),
+    "instance.made": _("Number made at its provider"),
+    "instance.not_made": _("Number not made at its provider"),
     "instance.moved": _("Number moved to another provider"),
     "instance.linked": _("Number's connection started"),
     "instance.let_go": _("Number disconnected"),

@@ -45,7 +45,7 @@ class ConnectForm(forms.Form):
         for adapter in self.adapters:
             self.fields[f"{adapter.slug}-address"] = _address_of(adapter)
             for each in adapter.fields:
-                self.fields[f"{adapter.slug}-{each.name}"] = _field_of(each)
+                self.fields[f"{adapter.slug}-{each.name}"] = field_of(each)
 
     @property
     def chosen(self) -> str:
@@ -267,7 +267,7 @@ def _address_of(adapter: Provider) -> forms.Field:
     )
 
 
-def _field_of(each: Field) -> forms.Field:
+def field_of(each: Field) -> forms.Field:
     """A provider's field; whether it is required is judged once the provider is known."""
     label = each.label
     if each.choices:

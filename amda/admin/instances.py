@@ -113,7 +113,7 @@ class ProviderInstanceAdmin(ModelAdmin):
         if instance is not None:
             try:
                 with context.entered(instance.tenant):
-                    linking.connect(instance, by=None)
+                    linking.connect(instance, by=None, by_platform=True)
             except Refused as refusal:
                 messages.error(request, str(refusal.message))
             else:
@@ -223,7 +223,7 @@ def _live(instance: ProviderInstance) -> dict:
     if linking.shows_code(instance):
         try:
             with context.entered(instance.tenant):
-                picture = linking.picture(linking.qr(instance))
+                picture = linking.picture(linking.qr(instance, by_platform=True))
         except Refused as refusal:
             refused = refusal.message
     return {**_state_of(instance), "picture": picture, "refused": refused}

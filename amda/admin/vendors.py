@@ -16,7 +16,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.views import ChangeList
 
-from amda.admin import acting, creating, drawing, told
+from amda.admin import acting, adopting, creating, drawing, told
 from amda.admin.instances import LABELS
 from billing import entitling
 from billing.models import Plan, Subscription
@@ -157,9 +157,22 @@ class VendorAdmin(ModelAdmin):
         def facts_csv(*args, **kwargs):
             return self.admin_site.admin_view(self._facts_csv)(*args, **kwargs)
 
+        def at_provider(view, title):
+            def guarded(*args, **kwargs):
+                return self.admin_site.admin_view(self._at_provider)(
+                    *args, view=view, title=title, **kwargs
+                )
+
+            guarded.model_admin = self
+            return guarded
+
         for each in (connect, facts, facts_csv):
             each.model_admin = self
         return [
+            *(
+                path(f"<path:object_id>/{address}", at_provider(view, title), name=name)
+                for address, name, view, title in adopting.PAGES
+            ),
             path("<path:object_id>/events/", facts, name="vendor_told"),
             path("<path:object_id>/events.csv", facts_csv, name="vendor_told_csv"),
             path("<path:object_id>/connect/", connect, name="vendor_connect"),
@@ -192,6 +205,15 @@ class VendorAdmin(ModelAdmin):
         facts = self._page_facts(request, gettext("Connect a number or an address"))
         facts.update(form=form, parts=form.parts(), chosen=form.chosen, original=tenant)
         return TemplateResponse(request, "admin/vendors/connect.html", facts)
+
+    def _at_provider(self, request, object_id, view, title):
+        """A page about what an account at a provider has for the vendor."""
+        tenant = self.get_object(request, object_id)
+        if tenant is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        if not self.has_change_permission(request, tenant):
+            raise PermissionDenied
+        return view(request, tenant, self._page_facts(request, title))
 
     def _facts(self, request, object_id):
         """What became of the vendor's messages, without their content."""

@@ -323,6 +323,15 @@ class NotOwned(SendError):
         self.field = field
 
 
+class Unfit(SendError):
+    """A new instance was refused for what it was to be called or reached at: `field` is "name" or
+    "address"."""
+
+    def __init__(self, code: str, detail: str = "", *, field: str) -> None:
+        super().__init__(code, detail, blame=Blame.MESSAGE)
+        self.field = field
+
+
 @dataclass(frozen=True)
 class InstanceState:
     """What a provider says of an instance when asked."""
@@ -398,6 +407,9 @@ class Provider(ABC):
     """The field whose value is the instance's address where no other is given."""
     account_field: ClassVar[str] = ""
     """The setting that several instances may share and by which a post may name them all."""
+    opens_account: ClassVar[tuple[str, ...]] = ()
+    """The fields that lead to the account of which `instances` are and open it
+    (`MAKES_INSTANCES`); all instances of one account have the same values there."""
     per_minute: ClassVar[int | None] = None
     """How many messages one instance may send in a minute, where nobody set another number."""
     per_day: ClassVar[int | None] = None
@@ -548,8 +560,9 @@ class Provider(ABC):
         raise self._unsupported(Feature.MAKES_INSTANCES)
 
     def make_instance(self, via: Via, *, name: str, address: str, webhook_url: str) -> Found:
-        """Make an instance that posts to this URL (`MAKES_INSTANCES`). Never safe to repeat: after
-        an unknown outcome, look at `instances` first."""
+        """Make an instance that posts to this URL (`MAKES_INSTANCES`); `Unfit` where its name or
+        address is not taken. Never safe to repeat: after an unknown outcome, look at `instances`
+        first."""
         raise self._unsupported(Feature.MAKES_INSTANCES)
 
     def connect(self, via: Via) -> InstanceState:

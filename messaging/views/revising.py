@@ -55,12 +55,19 @@ def react(request, pk: int):
     try:
         reacting.react(message, emoji, by=request.user, now=timezone.now())
     except (reacting.Refused, limits.LimitReached) as refusal:
-        return _shown(request, message, emoji=emoji, problem=refusal.message)
+        wrong = getattr(refusal, "field", "") or ""
+        return _shown(request, message, emoji=emoji, problem=refusal.message, wrong=wrong)
     return _done(request, message)
 
 
 def _shown(
-    request, message: Message, *, typed: str = "", emoji: str = "", problem: str = ""
+    request,
+    message: Message,
+    *,
+    typed: str = "",
+    emoji: str = "",
+    problem: str = "",
+    wrong: str = "",
 ) -> HttpResponse:
     now = timezone.now()
     refused = revising.refusal(message, now)
@@ -69,7 +76,8 @@ def _shown(
         "may_react": reacting.may_react(message, now),
         "usual_emojis": reacting.USUAL,
         "our_emoji": reacting.ours(message),
-        "typed_emoji": emoji,
+        "typed_emoji": "" if emoji in reacting.USUAL else emoji,
+        "wrong": wrong,
         "text": typed or (refused and refused["text"]) or message.text,
         "may_be_quoted": quoting.may_be_quoted(message, message.conversation, now),
         "may_edit": revising.may_edit(message, now),

@@ -2,13 +2,14 @@
 documentation.
 
 `POST /_set` with `sessions` plants them by id, with `phones` numbers by LID; `keeps_webhooks` false
-makes every change of a webhook answered with a yes and forgotten.
+makes every change of a webhook answered with a yes and forgotten. What `loses` names is done, and
+the answer is lost on the way; a session that is made late waits in `late` for a test.
 """
 
 import re
 from typing import Any
 
-from tests.fakes.serving import Limits, Refused, Request, serve
+from tests.fakes.serving import BrokenOff, Limits, Refused, Request, serve
 
 ACCOUNT_TOKEN = "pat-of-the-account"
 _OF_LID = re.compile(r"/api/pn-from-lid/(\d+)\Z")
@@ -22,6 +23,8 @@ _MAY_CHANGE = {
     "webhook_enabled",
     "webhook_events",
 }
+_MUST_GIVE = ("name", "phone_number", "account_protection", "log_messages")
+_SECRETS = ("api_key", "webhook_secret")
 
 
 class State:
@@ -31,6 +34,11 @@ class State:
         self.limits = Limits({})
         self.sessions: dict[str, dict[str, Any]] = {}
         self.keeps_webhooks = True
+        self.shows_secrets = True
+        self.wraps_lists = False
+        self.refuses: dict[str, list[str]] = {}
+        self.loses: set[str] = set()
+        self.late: list[dict[str, Any]] = []
         self.phones: dict[str, str] = {}
         self.sent: list[dict[str, Any]] = []
 
@@ -52,6 +60,8 @@ def answer(request: Request) -> Any:
             raise Refused(404, {"success": False, "message": "Not found"})
         return {"success": True, "data": {"pn": f"{STATE.phones[asked[1]]}@s.whatsapp.net"}}
     _require_account(request)
+    if request.path == "/api/whatsapp-sessions":
+        return _of_account(request)
     found = _PATH.match(request.path)
     if found is None:
         raise Refused(404, {"success": False, "message": "Not found"})
@@ -59,12 +69,14 @@ def answer(request: Request) -> Any:
     if session is None:
         raise Refused(404, {"success": False, "message": "Session not found"})
     if found[2] is None and request.method == "GET":
-        return {"success": True, "data": session}
+        return {"success": True, "data": session if STATE.shows_secrets else _without(session)}
     if found[2] is None and request.method == "PUT":
         return {"success": True, "data": _changed(session, request.json())}
     if (request.method, found[2]) == ("POST", "connect"):
         session["status"] = "NEED_SCAN"
         return {"success": True, "data": {"status": "NEED_SCAN", "qrCode": "2@a-code"}}
+    if (request.method, found[2]) == ("POST", "regenerate-key"):
+        return _with_new_key(session)
     raise Refused(405, {"success": False, "message": "Method not allowed"})
 
 
@@ -92,6 +104,47 @@ def _is_card(value: Any) -> bool:
 
 _PARTS = {"location": _is_place, "contact": _is_card}
 _QUOTES = ("replyTo", "replyToObject")
+
+
+def _of_account(request: Request) -> Any:
+    if request.method == "GET":
+        _lose("list")
+        shown = [_without(each) for each in STATE.sessions.values()]
+        return {"success": True, "data": {"items": shown} if STATE.wraps_lists else shown}
+    if request.method != "POST":
+        raise Refused(405, {"success": False, "message": "Method not allowed"})
+    given = request.json()
+    errors = {name: ["This field is required."] for name in _MUST_GIVE if name not in given}
+    errors |= STATE.refuses
+    if given.get("phone_number") in [each["phone_number"] for each in STATE.sessions.values()]:
+        errors["phone_number"] = ["The phone_number has already been taken."]
+    if errors:
+        raise Refused(422, {"success": False, "message": "Invalid", "errors": errors})
+    number = 901 + len(STATE.sessions)
+    made = session(number, **{"status": "DISCONNECTED", **given})
+    if "create, late" in STATE.loses:
+        STATE.late.append(made)
+        raise BrokenOff
+    STATE.sessions[made["id"]] = made
+    _lose("create")
+    return {"success": True, "data": made}
+
+
+def _with_new_key(session: dict[str, Any]) -> Any:
+    _lose("regenerate-key, undone")
+    session["api_key"] += "-again"
+    _lose("regenerate-key")
+    return {"success": True, "api_key": session["api_key"]}
+
+
+def _lose(what: str) -> None:
+    if what in STATE.loses:
+        raise BrokenOff
+
+
+def _without(session: dict[str, Any]) -> dict[str, Any]:
+    """A session as lists show it."""
+    return {name: value for name, value in session.items() if name not in _SECRETS}
 
 
 def _require_account(request: Request) -> None:

@@ -9,7 +9,15 @@ from typing import Any
 from urllib.parse import quote
 
 from messaging.events import Connection
-from messaging.providers.base import Blame, Found, InstanceState, SendError, Via, WebhookState
+from messaging.providers.base import (
+    Blame,
+    Found,
+    InstanceState,
+    SendError,
+    Unfit,
+    Via,
+    WebhookState,
+)
 from messaging.providers.exchange import safe
 from messaging.providers.reading import first_text, listing, mapping, text
 
@@ -29,12 +37,18 @@ EVENTS = (
     "qrcode.updated",
 )
 _SESSIONS = "/whatsapp-sessions"
+# What a refusal of a new session may be about, and what the contract calls it.
+_UNFIT = {"name": "name", "phone_number": "address"}
 
 
 def instances(via: Via) -> list[Found]:
     """GET /whatsapp-sessions: a list, which does not show the sessions' secrets."""
     answer = ask(via, "GET", _SESSIONS, token=Token.PERSONAL)
-    return [_found(mapping(item)) for item in listing(answer.get("data") or [])]
+    items = answer.get("data")
+    # Taking what cannot be read for an empty list would let a session be made a second time.
+    if not isinstance(items, list):
+        raise SendError("unreadable_answer", "no list")
+    return [_found(mapping(item)) for item in items]
 
 
 def make_instance(via: Via, name: str, address: str, webhook_url: str) -> Found:
@@ -48,7 +62,12 @@ def make_instance(via: Via, name: str, address: str, webhook_url: str) -> Found:
         "log_messages": False,
         **_webhook(webhook_url),
     }
-    answer = call(via, "POST", _SESSIONS, body, token=Token.PERSONAL)
+    try:
+        answer = call(via, "POST", _SESSIONS, body, token=Token.PERSONAL)
+    except SendError as error:
+        if error.code not in _UNFIT:
+            raise
+        raise Unfit(error.code, error.detail, field=_UNFIT[error.code]) from error
     found = _found(mapping(answer.get("data")))
     if not found.reference:
         raise SendError("unreadable_answer", "no id", unknown=True)
