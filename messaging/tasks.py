@@ -17,6 +17,7 @@ from messaging import (
     looking_after,
     media,
     moving,
+    reacting,
     receipts,
     reconciling,
     retention,
@@ -97,6 +98,12 @@ def show_read(message: int, attempt: int) -> None:
 def revise(message: int, attempt: int) -> None:
     """Withdraw a message of ours, or give it another text, at its provider."""
     revising.carry_out(message, attempt)
+
+
+@in_its_tenant
+def react(message: int, attempt: int) -> None:
+    """Tell a provider of an emoji of ours."""
+    reacting.carry_out(message, attempt)
 
 
 @in_its_tenant
