@@ -1,5 +1,5 @@
-"""Places, contact cards and polls: asked for on the page or by a program, kept like those that come in,
-handed to the provider, gone with a withdrawal."""
+"""Places, contact cards and polls: asked for on the page or by a program, kept like those that
+come in, handed to the provider, gone with a withdrawal."""
 
 import json
 from datetime import timedelta
