@@ -28,7 +28,7 @@ from messaging import (
     tapping,
     templates,
 )
-from messaging.calling import open_via
+from messaging.calling import is_of_a_former_key, open_via
 from messaging.events import Kind
 from messaging.models import Message, MessageEvent, MessageFile
 from messaging.providers import get as provider_of
@@ -74,8 +74,9 @@ def drain(tenant_number: int, instance_id: int) -> None:
     except limits.LimitReached as refusal:
         return refuse_all(instance_id, refusal)
     provider = provider_of(instance.provider)
-    if instance.state_reason == UNPROVEN:
-        # It is not known yet whose number this is; whoever proves it orders a drain.
+    if instance.state_reason == UNPROVEN or instance.key_in_doubt_since:
+        # It is not known yet whose number this is, or which key is good; whoever finds out orders
+        # a drain.
         return
     standing_in.hand_over(instance, timezone.now())
     via = open_via(instance)
@@ -122,10 +123,21 @@ def send(message: Message, provider: Provider, via: Via) -> Paused | None:
         _let_go_of_the_connection()
         sent = provider.send(outgoing, via)
     except SendError as error:
+        if is_of_a_former_key(error, via):
+            return _put_back(message, timezone.now())
         return record_failure(message, error, timezone.now())
     crashpoints.reached("after_provider_took_message")
     record_sent(message, sent)
     return None
+
+
+def _put_back(message: Message, now: datetime) -> Paused:
+    """What a dead key was refused for is no attempt: it leaves with the key that is good."""
+    Message.objects.filter(pk=message.pk, status=Status.SENDING).update(
+        status=Status.QUEUED, attempts=F("attempts") - 1
+    )
+    _tell(message)
+    return Paused(now)
 
 
 def _require_consent(message: Message) -> None:
