@@ -165,7 +165,7 @@ def _require(instance: ProviderInstance, feature: Feature) -> None:
 
 
 def _refusal(error: SendError) -> Refused:
-    said = {"said": f"{error.code} {error.detail}".strip()}
+    said = {"said": f"{error.code} {error.detail}".strip(" .")}
     if error.blame is Blame.ACCOUNT:
         return Refused(
             "provider_refused",
