@@ -53,6 +53,7 @@ def on_app_ready(app: Any) -> None:
     app.task(name="amda.look_after", queue="instances")(tasks.look_after)
     app.task(name="amda.show_read", queue="instances")(tasks.show_read)
     app.task(name="amda.revise", queue="outbox", retry=again)(tasks.revise)
+    app.task(name="amda.react", queue="outbox", retry=again)(tasks.react)
     app.task(name="amda.reconcile", queue="default", retry=patiently)(tasks.reconcile)
     app.task(name="amda.discard_files", queue="removals", retry=patiently)(tasks.discard_files)
     app.task(name="amda.synchronise_templates", queue="default", retry=patiently)(

@@ -129,6 +129,7 @@ def _correct_remembered_answers(message: Message) -> None:
         told["text"] = message.text
         if message.deleted_at and "subject" in told:
             told |= {"subject": "", "author": None, "attachments": [], "error": None}
+            told |= {"template": None, "taps": [], "reactions": []}
 
     idempotency.correct_answers(
         message.pk,

@@ -5,8 +5,9 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
+from messaging import coordinates
 from messaging.mailing import LONGEST_SUBJECT
-from messaging.models import Lead, Message, MessageFile, Tag
+from messaging.models import Conversation, Lead, Message, MessageFile, Tag
 from messaging.refusing import LONGEST_TEXT
 from tenants.accounts.models import User
 
@@ -14,6 +15,21 @@ LONGEST_NOTE = 10_000
 LONGEST_ID = 18
 MOST_SELECTED = 100
 SEVERAL = ("assign", "close", "reopen", "read")
+
+
+QUOTED_IS_GONE = _("The message you answer is no longer there. Drop it and send again.")
+UNREADABLE_PLACE = _(
+    "No coordinates can be read from this. Short links hide theirs: open the link and copy the"
+    " address your browser shows then, or the coordinates."
+)
+OTHER_PLACE = _("Latitude and longitude say another place than this. Empty one of the two.")
+_DEGREES = ("latitude", "longitude")
+
+
+def quotable_in(conversation: Conversation) -> QuerySet[Message]:
+    """The messages of a conversation that its provider knows by name."""
+    said = conversation.messages.filter(instance_id=conversation.instance_id, deleted_at=None)
+    return said.exclude(external_id="")
 
 
 class _Form(forms.Form):
@@ -50,11 +66,7 @@ class FileReplyForm(ReplyForm):
         Message.objects.none(),
         required=False,
         to_field_name="external_id",
-        error_messages={
-            "invalid_choice": _(
-                "The message you answer is no longer there. Drop it and send again."
-            )
-        },
+        error_messages={"invalid_choice": QUOTED_IS_GONE},
     )
 
     file = forms.ModelChoiceField(
@@ -65,12 +77,65 @@ class FileReplyForm(ReplyForm):
 
     def __init__(self, *args, conversation, user, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        said = conversation.messages.filter(
-            instance_id=conversation.instance_id, deleted_at=None
-        ).exclude(external_id="")
-        self.fields["reply_to"].queryset = said
+        self.fields["reply_to"].queryset = quotable_in(conversation)
         self.fields["file"].queryset = MessageFile.objects.filter(uploaded_by=user)
         self.fields["text"].required = not self.data.get("file")
+
+
+class _EnclosedForm(_Form):
+    """What is sent in place of a text; the outbox says what is wrong with it."""
+
+    reference = forms.UUIDField(
+        required=False, error_messages={"invalid": _("Load the page again and retry.")}
+    )
+    reply_to = forms.ModelChoiceField(
+        Message.objects.none(),
+        required=False,
+        to_field_name="external_id",
+        error_messages={"invalid_choice": QUOTED_IS_GONE},
+    )
+
+    def __init__(self, *args, conversation, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reply_to"].queryset = quotable_in(conversation)
+
+
+class PlaceForm(_EnclosedForm):
+    """A point on the map: by its degrees, or by what a map calls it."""
+
+    where = forms.CharField(required=False, max_length=coordinates.LONGEST)
+    latitude = forms.CharField(required=False, max_length=40)
+    longitude = forms.CharField(required=False, max_length=40)
+    name = forms.CharField(required=False)
+    address = forms.CharField(required=False)
+
+    def clean(self) -> dict:
+        """The degrees of what a map calls it, where they are not given themselves."""
+        typed = super().clean() or {}
+        if not typed.get("where"):
+            return typed
+        found = coordinates.read(typed["where"])
+        if found is None:
+            raise forms.ValidationError({"where": UNREADABLE_PLACE})
+        if self._says_otherwise(typed, found):
+            raise forms.ValidationError({"where": OTHER_PLACE})
+        typed |= {"latitude": str(found.latitude), "longitude": str(found.longitude)}
+        typed["name"] = typed.get("name") or found.name
+        return typed
+
+    def _says_otherwise(self, typed: dict, found: coordinates.Found) -> bool:
+        try:
+            given = [coordinates.tidy(coordinates.degrees(typed[each])) for each in _DEGREES]
+        except (KeyError, ValueError):
+            return any(typed.get(each) for each in _DEGREES)
+        return given != [found.latitude, found.longitude]
+
+
+class ContactForm(_EnclosedForm):
+    """Somebody's name and number."""
+
+    name = forms.CharField(required=False)
+    phone = forms.CharField(required=False)
 
 
 class TemplateForm(_Form):

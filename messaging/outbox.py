@@ -34,7 +34,15 @@ from tenants import limits
 from tenants.context import current_number
 from tenants.models import ProviderInstance
 
-__all__ = ["Refused", "open_conversation", "queue", "queue_template", "retry", "start"]
+__all__ = [
+    "Refused",
+    "open_conversation",
+    "queue",
+    "queue_enclosed",
+    "queue_template",
+    "retry",
+    "start",
+]
 
 
 @dataclass(frozen=True)
@@ -113,6 +121,31 @@ def queue_template(
         raise Refused("template_unfit", unfit.message, f"template.{unfit.field}") from unfit
     refusing.require_room_today(instance, now)
     draft = _Draft(filled.text, kind, files=files, parts=filled.parts)
+    return _put(conversation, instance, draft, origin, by, reference, now)
+
+
+def queue_enclosed(
+    conversation: Conversation,
+    what: str,
+    wanted: Mapping[str, Any],
+    *,
+    origin: str,
+    by=None,
+    reply_to: str = "",
+    reference: uuid.UUID | None = None,
+    now: datetime | None = None,
+) -> Message:
+    """Queue a place, a contact card or a poll, which takes the place of a text."""
+    now = now or timezone.now()
+    instance = reaching.instance_numbered(conversation.instance_id)
+    refusing.require_leave(conversation, origin, by)
+    known = _known(reference)
+    if known is not None:
+        return known
+    enclosed = refusing.checked_enclosed(what, wanted, instance)
+    refusing.require_window(conversation, instance, now)
+    refusing.require_room_today(instance, now)
+    draft = _Draft(enclosed.text, enclosed.kind, reply_to=reply_to, parts=enclosed.parts)
     return _put(conversation, instance, draft, origin, by, reference, now)
 
 

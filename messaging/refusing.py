@@ -8,6 +8,7 @@ from django.utils import formats, timezone
 from django.utils.translation import gettext_lazy as _
 
 from messaging import (
+    enclosing,
     mailing,
     optouts,
     pacing,
@@ -22,7 +23,7 @@ from messaging.events import Kind
 from messaging.models import Conversation, Message, MessageFile, MessageTemplate
 from messaging.providers import get as provider_of
 from messaging.providers.base import Feature
-from tenants import limits
+from tenants import directory, limits
 from tenants.context import current_number
 from tenants.models import ProviderInstance
 
@@ -49,6 +50,12 @@ _FEATURES: dict[str, limits.Feature] = {
 }
 
 _BY_THEMSELVES = frozenset(_FEATURES)
+
+_CANNOT_BE_SENT = {
+    enclosing.PLACE: _("Places cannot be sent from this number."),
+    enclosing.CONTACT: _("Contact cards cannot be sent from this number."),
+    enclosing.POLL: _("Polls cannot be sent from this number."),
+}
 
 
 def require_leave(conversation: Conversation, origin: str, by) -> None:
@@ -160,6 +167,19 @@ def checked_choices(
         return tapping.checked(body, choices)
     except templates.Unfit as unfit:
         raise Refused("choices_unfit", unfit.message, unfit.field) from unfit
+
+
+def checked_enclosed(
+    what: str, wanted: Mapping[str, Any], instance: ProviderInstance
+) -> enclosing.Enclosed:
+    """A place, contact card or poll as a message keeps it; `Refused` names what does not fit."""
+    if what not in enclosing.offered_by(provider_of(instance.provider)):
+        raise Refused(f"{what}_unsupported", _CANNOT_BE_SENT[what], what)
+    country = directory.tenant_numbered(current_number()).default_country
+    try:
+        return enclosing.checked(what, wanted, country)
+    except templates.Unfit as unfit:
+        raise Refused(f"{what}_unfit", unfit.message, unfit.field) from unfit
 
 
 def checked_header(

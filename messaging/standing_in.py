@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
-from messaging import tapping, windows
+from messaging import enclosing, tapping, windows
 from messaging.models import Conversation, Lead, Message
 from messaging.providers import get as provider_of
 from messaging.providers.base import Feature, Provider
@@ -132,6 +132,8 @@ def _may_carry(other: ProviderInstance, message: Message, now: datetime) -> bool
     if message.external_id or "template" in message.parts:
         return False
     if tapping.as_outgoing(message.parts) and Feature.CHOICES not in provider.supports:
+        return False
+    if not enclosing.is_carried(message.parts, provider):
         return False
     if len(message.text) > provider.longest_text or not _takes_files(provider, message):
         return False

@@ -15,6 +15,7 @@ from messaging import (
     looking_after,
     media,
     moving,
+    reacting,
     receipts,
     reconciling,
     retention,
@@ -107,6 +108,16 @@ def revise(tenant: int, message: int, attempt: int) -> None:
         return
     with context.entered(found):
         revising.carry_out(message, attempt)
+
+
+def react(tenant: int, message: int, attempt: int) -> None:
+    """Tell a provider of an emoji of ours."""
+    try:
+        found = directory.tenant_numbered(tenant)
+    except Tenant.DoesNotExist:
+        return
+    with context.entered(found):
+        reacting.carry_out(message, attempt)
 
 
 def take_out(tenant: int, instance: int, messages: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from operator import itemgetter
+from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
@@ -9,7 +10,7 @@ from drf_spectacular.utils import extend_schema_field, inline_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
-from messaging import links, templates
+from messaging import enclosing, links, templates
 from messaging.filters import VIEWS
 from messaging.models import (
     CannedReply,
@@ -44,6 +45,21 @@ class CursorField(serializers.Field):
         if cursor.id > LARGEST_ID:
             self.fail("invalid")
         return cursor
+
+
+class Degrees(serializers.FloatField):
+    """A JSON number of degrees on either side of zero."""
+
+    def __init__(self, limit: int, **facts) -> None:
+        super().__init__(min_value=-limit, max_value=limit, **facts)
+
+    def to_internal_value(self, data: Any) -> float:
+        if isinstance(data, bool) or not isinstance(data, int | float):
+            self.fail("invalid")
+        try:
+            return super().to_internal_value(data)
+        except OverflowError:
+            self.fail("invalid")
 
 
 class ConversationsAsked(PageAsked):
@@ -387,11 +403,34 @@ class ChoicesWanted(serializers.Serializer):
     options = ChoiceWanted(many=True)
 
 
+class PlaceWanted(serializers.Serializer):
+    """A point on the map, in degrees."""
+
+    latitude = Degrees(90)
+    longitude = Degrees(180)
+    name = Text(required=False, allow_blank=True)
+    address = Text(required=False, allow_blank=True)
+
+
+class ContactWanted(serializers.Serializer):
+    """Somebody's name, and their number as people write it."""
+
+    name = Text(allow_blank=True)
+    phone = Text(allow_blank=True)
+
+
 class _TextOrTemplate(serializers.Serializer):
-    """A message is a text, unless it is made of a template."""
+    """A message is a text, unless it is made of something else, which stands alone."""
+
+    instead: tuple[str, ...] = ("template",)
 
     def validate(self, attrs):
-        if "template" in attrs:
+        given = [name for name in self.instead if name in attrs]
+        beside = [name for name in ("text", "choices", *given[1:]) if attrs.get(name)]
+        if given and given != ["template"] and beside:
+            said = _("Send this as a message of its own.")
+            raise serializers.ValidationError({beside[-1]: ErrorDetail(said, "not_alone")})
+        if given:
             attrs["text"] = ""
         elif "text" not in attrs:
             required = self.fields["text"].error_messages["required"]
@@ -400,13 +439,23 @@ class _TextOrTemplate(serializers.Serializer):
 
 
 class Reply(_TextOrTemplate):
-    """A text for a conversation, or a template instead; `reply_to` is the `external_id` of a
-    message in it."""
+    """A text for a conversation, or a template, a place or a contact card instead; `reply_to` is
+    the `external_id` of a message in it."""
+
+    instead = ("template", *enclosing.FEATURES)
 
     text = Text(allow_blank=True, required=False)
     reply_to = Text(required=False, max_length=200)
     template = TemplateWanted(required=False)
     choices = ChoicesWanted(required=False)
+    place = PlaceWanted(required=False)
+    contact = ContactWanted(required=False)
+
+
+class ReactionWanted(serializers.Serializer):
+    """One emoji to put on a message; an empty one takes ours back."""
+
+    emoji = Text(allow_blank=True)
 
 
 class NewText(serializers.Serializer):

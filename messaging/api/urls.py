@@ -20,6 +20,11 @@ urlpatterns = [
     path("messages/", views.MessagesView.as_view(), name="api-messages"),
     path("messages/<int:pk>/", views.MessageView.as_view(), name="api-message"),
     path("messages/<int:pk>/retry/", views.MessageRetryView.as_view(), name="api-message-retry"),
+    path(
+        "messages/<int:pk>/reaction/",
+        views.MessageReactionView.as_view(),
+        name="api-message-reaction",
+    ),
     path("message-events/", told.MessageEventsView.as_view(), name="api-message-events"),
     path("message-events.csv", told.MessageEventsCsvView.as_view(), name="api-message-events-csv"),
     path("leads/", views.LeadsView.as_view(), name="api-leads"),

@@ -14,10 +14,12 @@ from rest_framework.response import Response
 from messaging import (
     addressing,
     conversing,
+    enclosing,
     handling,
     outbox,
     queries,
     reaching,
+    reacting,
     revising,
     searching,
     tagging,
@@ -46,6 +48,7 @@ STATUS_OF = {
     "instance_unknown": status.HTTP_404_NOT_FOUND,
     "daily_limit": status.HTTP_429_TOO_MANY_REQUESTS,
     "opted_out": status.HTTP_409_CONFLICT,
+    "not_reactable": status.HTTP_409_CONFLICT,
     "too_late": status.HTTP_409_CONFLICT,
     "conversation_of_a_colleague": status.HTTP_403_FORBIDDEN,
 }
@@ -207,6 +210,26 @@ class MessageView(ApiView):
         return Response(_message_out(request, message), status=status.HTTP_202_ACCEPTED)
 
 
+class MessageReactionView(ApiView):
+    """Put an emoji on a message, in the place of our former one; or take ours back."""
+
+    actions = {"POST": Action.REPLY}
+
+    @extend_schema(
+        request=shapes.ReactionWanted,
+        description="The provider is asked afterwards. Until it refuses, `reactions` has the emoji "
+        "as `us`; an empty `emoji` takes it back.",
+        responses={202: shapes.MessageOut, **refusals(400, 404, 409, 422)},
+    )
+    @once
+    def post(self, request, pk):
+        message = _message(request, pk)
+        emoji = asked(shapes.ReactionWanted, request.data)["emoji"]
+        with _refusals_answered():
+            message = reacting.react(message, emoji, by=request.user, now=timezone.now())
+        return Response(_message_out(request, message), status=status.HTTP_202_ACCEPTED)
+
+
 class MessageRetryView(ApiView):
     """Send a failed message once more; any other message is left as it is."""
 
@@ -353,12 +376,16 @@ def _refusals_answered() -> Iterator[None]:
 
 
 def _say(request, conversation: Conversation, wanted: dict[str, Any], quoted: str) -> Message:
-    """A text or a template in a conversation."""
+    """A text in a conversation, or what may stand in its place."""
     said: dict[str, Any] = {
         "origin": Message.Origin.API,
         "by": request.user,
         "reference": reference_of(request),
     }
+    for what in enclosing.FEATURES:
+        if what in wanted:
+            enclosed = wanted[what]
+            return outbox.queue_enclosed(conversation, what, enclosed, reply_to=quoted, **said)
     if "template" not in wanted:
         choices = wanted.get("choices")
         return outbox.queue(conversation, wanted["text"], reply_to=quoted, choices=choices, **said)

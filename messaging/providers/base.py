@@ -434,6 +434,8 @@ class Provider(ABC):
     """For how many minutes after a text left it may be given other words (`EDITS`)."""
     withdraw_hours: ClassVar[int] = 48
     """For how many hours after a message left it may be taken back for everyone (`DELETES`)."""
+    react_days: ClassVar[int] = 30
+    """For how many days after a message an emoji of ours may be put on it (`REACTIONS`)."""
     sends_at_once: ClassVar[int] = 1
     """How many messages of one instance may be on their way to the provider together."""
     media_days: ClassVar[int] = 7
@@ -533,7 +535,8 @@ class Provider(ABC):
         raise self._unsupported(Feature.DELETES)
 
     def react(self, known: Known, emoji: str, via: Via) -> None:
-        """Put an emoji of ours on a message; an empty one takes it back (`REACTIONS`)."""
+        """Put an emoji of ours on a message; an empty one takes it back. Safe to repeat
+        (`REACTIONS`)."""
         raise self._unsupported(Feature.REACTIONS)
 
     def read_journal(self, via: Via, *, minutes: int) -> list[bytes]:

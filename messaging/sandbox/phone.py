@@ -255,8 +255,11 @@ def _detail(message: Message) -> str:
     if message.kind == "text" or not isinstance(part, dict):
         return ""
     if message.kind == "location":
-        place = part["name"] or part["address"]
-        return place or f"{part['degreesLatitude']}, {part['degreesLongitude']}"
+        position = f"{part['degreesLatitude']}, {part['degreesLongitude']}"
+        return " · ".join(each for each in (part["name"], part["address"], position) if each)
+    if message.kind == "contact":
+        phones = re.findall("^TEL[^:]*:(.+)$", part["vcard"], re.MULTILINE)
+        return " · ".join((part["displayName"], *phones))
     if message.kind == "poll":
         options = ", ".join(option["optionName"] for option in part["options"])
         return f"{part['name']} ({options})"

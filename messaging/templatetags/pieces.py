@@ -63,16 +63,17 @@ def last_message(conversation) -> SafeString:
 
 @register.simple_tag
 def acts(entry) -> SafeString:
-    """The button to answer, change or withdraw a message; nothing where one can do neither."""
+    """The buttons to answer a message and to do something with it; nothing where one can do
+    neither."""
     if entry.may_be_changed:
-        before = format_html(
-            'data-dialog="{}" aria-haspopup="dialog"', _acts_page(entry.message.pk)
-        )
-        return _act(before, _changing(get_language()))
+        return _act(_dialog(entry.message.pk), _changing(get_language()))
+    found = EMPTY
     if entry.may_be_quoted:
         before = format_html('data-quote="{}"', entry.message.external_id)
-        return _act(before, _answering(get_language()))
-    return EMPTY
+        found += _act(before, _answering(get_language()))
+    if entry.may_be_reacted_to:
+        found += _act(_dialog(entry.message.pk), _reacting(get_language()))
+    return found
 
 
 def draft(text: str) -> SafeString:
@@ -100,6 +101,15 @@ def at_time(moment) -> SafeString:
 def _act(leads_to: SafeString, named: SafeString) -> SafeString:
     opening = mark_safe('<button class="icon-button bubble-act" type="button" ')
     return opening + leads_to + named
+
+
+def _dialog(pk: int) -> SafeString:
+    return format_html('data-dialog="{}" aria-haspopup="dialog"', _acts_page(pk))
+
+
+@lru_cache
+def _reacting(_language: str) -> SafeString:
+    return _named(_("React to this message"), "reaction")
 
 
 @lru_cache

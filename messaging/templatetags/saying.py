@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import phonenumbers
 from django import template
@@ -264,6 +265,19 @@ def why_not_changed(refusal: Mapping[str, str] | None) -> str:
         said = _("Not withdrawn: your contact still has this message.")
     why = CHANGE_REFUSALS.get(refusal["code"], _("The message service refused it."))
     return f"{said} {why}"
+
+
+def why_no_reaction(refusal: Mapping[str, Any] | None) -> str:
+    """That the message service did not take a reaction of ours, or its taking back; "" where it
+    was not asked."""
+    if not refusal:
+        return ""
+    said = _("Reaction not taken back: your contact still sees it.")
+    if refusal["emoji"]:
+        said = _("Reaction %(emoji)s not sent: your contact does not see it.")
+        said %= {"emoji": refusal["emoji"]}
+    why = OURS.get(refusal["code"]) or CHANGE_REFUSALS.get(refusal["code"])
+    return f"{said} {why or _('The message service refused it.')}"
 
 
 @register.filter

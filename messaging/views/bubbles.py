@@ -13,7 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from messaging import changing, noting, quoting, revising
+from messaging import changing, noting, quoting, reacting, revising
 from messaging.events import Kind
 from messaging.models import Conversation, Message, MessageFile, Note
 from messaging.queries import Stretch
@@ -93,6 +93,7 @@ class Bubble(Entry):
     may_be_quoted: bool = False
     is_in_group: bool = False
     may_be_changed: bool = False
+    may_be_reacted_to: bool = False
     refused_change: str = ""
     # What a note has and a message has not.
     note: None = None
@@ -229,10 +230,20 @@ def _bubbles(conversation: Conversation, messages: Sequence[Message]) -> list[Bu
             quoting.may_be_quoted(message, conversation, now),
             conversation.is_group,
             revising.may_edit(message, now) or revising.may_withdraw(message, now),
-            saying.why_not_changed(revising.refusal(message, now)),
+            reacting.may_react(message, now),
+            _refused(message, now) if message.parts else "",
         )
         for message in messages
     ]
+
+
+def _refused(message: Message, now: datetime) -> str:
+    """What the message service did not do with a message a moment ago."""
+    told = (
+        saying.why_not_changed(revising.refusal(message, now)),
+        saying.why_no_reaction(reacting.refusal(message, now)),
+    )
+    return " ".join(each for each in told if each)
 
 
 def _quoted(conversation: Conversation, messages: Iterable[Message]) -> dict[str, Message]:

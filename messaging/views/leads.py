@@ -97,7 +97,8 @@ def panel(request, pk: int):
     conversation = conversation_or_404(request, pk)
     about = _about(request.user, conversation.lead)
     stage = conversation.lead.stage or pipeline.first_stage()
-    context = {**about, "conversation": conversation, "stage": stage}
+    others = [each for each in about["conversations"] if each.pk != conversation.pk]
+    context = {**about, "conversation": conversation, "stage": stage, "conversations": others}
     return render(request, "inbox/panel.html", context)
 
 

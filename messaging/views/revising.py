@@ -1,4 +1,4 @@
-"""What one can still do with a message that was sent: answer it, change it, withdraw it."""
+"""What one can still do with a message: react to it, answer it, change it, withdraw it."""
 
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import trigger_client_event
 
-from messaging import quoting, revising
+from messaging import quoting, reacting, revising
 from messaging.models import Message
 from messaging.views.access import message_or_404, page
 from tenants import limits
@@ -46,18 +46,45 @@ def withdraw(request, pk: int):
     return _done(request, message)
 
 
-def _shown(request, message: Message, *, typed: str = "", problem: str = "") -> HttpResponse:
+@require_POST
+@page(Action.REPLY)
+def react(request, pk: int):
+    """Put an emoji on a message, or take one's own back."""
+    message = message_or_404(request, pk)
+    emoji = request.POST.get("emoji", "")
+    try:
+        reacting.react(message, emoji, by=request.user, now=timezone.now())
+    except (reacting.Refused, limits.LimitReached) as refusal:
+        wrong = getattr(refusal, "field", "") or ""
+        return _shown(request, message, emoji=emoji, problem=refusal.message, wrong=wrong)
+    return _done(request, message)
+
+
+def _shown(
+    request,
+    message: Message,
+    *,
+    typed: str = "",
+    emoji: str = "",
+    problem: str = "",
+    wrong: str = "",
+) -> HttpResponse:
     now = timezone.now()
     refused = revising.refusal(message, now)
     context = {
         "message": message,
+        "may_react": reacting.may_react(message, now),
+        "usual_emojis": reacting.USUAL,
+        "our_emoji": reacting.ours(message),
+        "typed_emoji": "" if emoji in reacting.USUAL else emoji,
+        "wrong": wrong,
         "text": typed or (refused and refused["text"]) or message.text,
         "may_be_quoted": quoting.may_be_quoted(message, message.conversation, now),
         "may_edit": revising.may_edit(message, now),
         "may_withdraw": revising.may_withdraw(message, now),
         "problem": problem,
     }
-    if not problem and not any(context[name] for name in ("may_edit", "may_withdraw")):
+    if not problem and not any(context[name] for name in ("may_react", "may_edit", "may_withdraw")):
         context["problem"] = _("This message can no longer be changed or withdrawn.")
     return render(request, "inbox/message_acts.html", context)
 

@@ -6,7 +6,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_htmx.http import trigger_client_event
 
-from messaging import mailing, optouts, sniffing, windows
+from messaging import enclosing, mailing, optouts, sniffing, windows
 from messaging.models import Conversation, Message
 from messaging.providers import get as provider_of
 from messaging.providers.base import Feature
@@ -52,6 +52,7 @@ def head(request, conversation: Conversation) -> dict[str, Any]:
         "may_reply": may_reply(request, conversation),
         "why_opted_out": _why_opted_out(conversation),
         "window": windows.of(conversation, timezone.now()),
+        "encloses": enclosing.offered_by(provider),
         "may_send_files": Feature.MEDIA in provider.supports,
         "largest_file": min(sniffing.LARGEST, provider.largest_file),
         "longest_text": provider.longest_text,

@@ -33,10 +33,12 @@ export function begin() {
     // A click on a dialog itself is one on what lies behind it; text selected out of it is not.
     if (event.target === help()) help().close();
   });
-  document.body.addEventListener("message-revised", ({ detail }) => {
-    dialog().close();
-    document.dispatchEvent(new CustomEvent("changed", { detail }));
-  });
+  for (const done of ["message-revised", "message-sent"]) {
+    document.body.addEventListener(done, ({ detail }) => {
+      dialog().close();
+      document.dispatchEvent(new CustomEvent("changed", { detail }));
+    });
+  }
   document.body.addEventListener("htmx:afterRequest", (event) => {
     if (event.detail.successful && event.target.closest("[data-closes-dialog]")) dialog().close();
   });

@@ -111,6 +111,10 @@ function menus() {
   document.addEventListener("click", (event) => {
     for (const menu of document.querySelectorAll("details.menu[open]")) {
       if (!menu.contains(event.target)) menu.open = false;
+      if (!event.target.closest(".menu-entry")) continue;
+      menu.open = false;
+      // What a dialog gives the focus back to must be in sight.
+      menu.querySelector("summary").focus();
     }
   });
 }

@@ -88,17 +88,28 @@ function handles(event) {
   const at = all.findIndex((option) => option.getAttribute("aria-selected") === "true");
   if (event.key === "ArrowDown") return select(all[(at + 1) % all.length]);
   if (event.key === "ArrowUp") return select(all[(at - 1 + all.length) % all.length]);
-  if (event.key === "Enter" || event.key === "Tab") return choose(all[Math.max(at, 0)]);
+  const meant = all[Math.max(at, 0)];
+  if (event.key === "Enter" || event.key === "Tab") return isMeant(meant) && choose(meant);
   return false;
 }
 
+/** Whoever types quicker than the list comes has gone on, and means nobody of it. */
+function isMeant(option) {
+  const wanted = naming();
+  const name = option.dataset.name.toLocaleLowerCase();
+  return wanted === offered().dataset.answers || name.includes(wanted?.trim().toLocaleLowerCase());
+}
+
+const naming = () => field().value.slice(0, field().selectionStart).match(NAMING)?.[1];
+
 async function offer() {
-  const wanted = field().value.slice(0, field().selectionStart).match(NAMING)?.[1];
+  const wanted = naming();
   if (wanted === undefined) return hide();
   asked = wanted;
   const piece = await fetchPiece(`/inbox/${openedId()}/people/?q=${encodeURIComponent(wanted)}`);
   if (!piece.ok || asked !== wanted) return;
   fill(offered(), piece.html);
+  offered().dataset.answers = wanted;
   const [first] = options();
   if (!first) return hide();
   offered().hidden = false;

@@ -13,6 +13,16 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("[data-drop-quote]")) drop();
 });
 
+// A place or a contact card answers it as well as a text does.
+document.body.addEventListener("htmx:configRequest", ({ detail, target }) => {
+  const quote = quotes.get(openedId());
+  if (quote && target.matches("[data-quotes]")) detail.parameters.reply_to = quote.name;
+});
+document.body.addEventListener("message-sent", ({ detail }) => {
+  take(String(detail.conversation));
+  setTimeout(() => field()?.focus());
+});
+
 /** Show what is being answered in the conversation that was just opened. */
 export function begin() {
   if (!strip()) return;

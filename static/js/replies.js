@@ -48,10 +48,15 @@ export function press(event) {
   const at = all.findIndex((option) => option.getAttribute("aria-selected") === "true");
   if (event.key === "ArrowDown") select(all[(at + 1) % all.length]);
   else if (event.key === "ArrowUp") select(all[(at - 1 + all.length) % all.length]);
-  else if (event.key === "Enter" || event.key === "Tab") choose(all[Math.max(at, 0)]);
+  else if (event.key === "Enter" || event.key === "Tab") chooseWhatIsMeant(all[Math.max(at, 0)]);
   else return false;
   event.preventDefault();
   return true;
+}
+
+// Whoever types quicker than the list comes means none of what is still shown.
+function chooseWhatIsMeant(option) {
+  if (offered().dataset.answers === asked) choose(option);
 }
 
 const before = () => field().value.slice(0, field().selectionStart);
@@ -63,6 +68,7 @@ async function offer() {
   const piece = await fetchPiece(`${offered().dataset.from}?q=${encodeURIComponent(wanted)}`);
   if (!piece.ok || asked !== wanted || !offered()) return;
   fill(offered(), piece.html);
+  offered().dataset.answers = wanted;
   const [first] = options();
   if (!first) {
     close();

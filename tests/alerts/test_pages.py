@@ -77,7 +77,7 @@ def test_manual_alert_counts_as_haute_1(browser, inside):
 
 
 def test_empty_widget_is_alive(browser):
-    assert "R.A.S. aujourd'hui" in _said(browser("get", "/dashboard/")).replace("&#x27;", "'")
+    assert "R.A.S. aujourd’hui" in _said(browser("get", "/dashboard/"))
 
 
 def test_widget_costs_the_same_for_one_and_many(browser, inside, django_assert_max_num_queries):

@@ -25,6 +25,13 @@ def test_placeholders_survive_translation():
         assert all(set(placeholders_of(text)) == wanted for text in texts), entry.msgid
 
 
+def test_french_apostrophes_are_those_of_print():
+    entries = polib.pofile(str(FRENCH))
+    texts = [text for each in entries for text in (each.msgstr, *each.msgstr_plural.values())]
+
+    assert [text for text in texts if re.search(r"[^\W\d_]'[^\W\d_]", text)] == []
+
+
 def placeholders_of(text: str) -> list[str]:
     """The `%(name)s` and `{name}` parts of a sentence."""
     return re.findall(r"%\(\w+\)[sd]|\{\w+\}|<\w+>", text)

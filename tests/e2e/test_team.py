@@ -76,6 +76,19 @@ def test_note_that_names_a_colleague_reaches_them_live(owner, agent):
     expect(agent.locator("[data-note].jumped-to")).to_contain_text("avant midi", timeout=SOON)
 
 
+def test_note_written_quicker_than_the_names_come_keeps_every_word(owner):
+    open_talk(owner, "Salma")
+
+    owner.keyboard.press("n")
+    owner.keyboard.type("@")
+    expect(owner.locator("#note-people [data-person]")).to_have_count(1)
+    owner.route("**/people/**", lambda _held: None)
+    owner.keyboard.type("tous : à rappeler")
+    owner.keyboard.press("Enter")
+
+    expect(owner.locator("[data-note]").last).to_contain_text("@tous : à rappeler", timeout=SOON)
+
+
 def test_colleague_sees_who_is_answering(owner, agent):
     open_talk(owner, "Hugo")
     open_talk(agent, "Hugo")

@@ -1,4 +1,5 @@
-"""Wasender's servers as far as sessions and numbers behind LIDs go, as strict as its documentation.
+"""Wasender's servers as far as sessions, places, cards and numbers behind LIDs go, as strict as its
+documentation.
 
 `POST /_set` with `sessions` plants them by id, with `phones` numbers by LID; `keeps_webhooks` false
 makes every change of a webhook answered with a yes and forgotten. What `loses` names is done, and
@@ -39,6 +40,7 @@ class State:
         self.loses: set[str] = set()
         self.late: list[dict[str, Any]] = []
         self.phones: dict[str, str] = {}
+        self.sent: list[dict[str, Any]] = []
 
 
 STATE = State()
@@ -48,6 +50,9 @@ def answer(request: Request) -> Any:
     """The answer to one request, or `Refused`."""
     if (request.method, request.path) == ("GET", "/api/status"):
         return {"status": _session_of_key(request)["status"].lower()}
+    if (request.method, request.path) == ("POST", "/api/send-message"):
+        _session_of_key(request)
+        return _taken(request.json())
     if request.method == "GET" and (asked := _OF_LID.match(request.path)):
         _session_of_key(request)
         STATE.limits.use("pn-from-lid")
@@ -73,6 +78,32 @@ def answer(request: Request) -> Any:
     if (request.method, found[2]) == ("POST", "regenerate-key"):
         return _with_new_key(session)
     raise Refused(405, {"success": False, "message": "Method not allowed"})
+
+
+def _taken(body: dict[str, Any]) -> dict[str, Any]:
+    wrong = [name for name in ("to", *_PARTS) if not _PARTS.get(name, _is_said)(body.get(name))]
+    parts = [name for name in ("text", *_PARTS) if name in body]
+    if wrong or len(parts) != 1 or body.keys() - {"to", *parts, *_QUOTES}:
+        raise Refused(422, {"success": False, "message": f"Invalid: {wrong or sorted(body)}"})
+    STATE.sent.append(body)
+    return {"success": True, "data": {"msgId": 100 + len(STATE.sent), "status": "in_progress"}}
+
+
+def _is_said(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_place(value: Any) -> bool:
+    degrees = [value.get(each) for each in ("latitude", "longitude")] if value else []
+    return all(isinstance(each, int | float) for each in degrees)
+
+
+def _is_card(value: Any) -> bool:
+    return value is None or all(_is_said(value.get(each)) for each in ("name", "phone"))
+
+
+_PARTS = {"location": _is_place, "contact": _is_card}
+_QUOTES = ("replyTo", "replyToObject")
 
 
 def _of_account(request: Request) -> Any:
