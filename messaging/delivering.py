@@ -75,11 +75,13 @@ def drain(tenant_number: int, instance_id: int) -> None:
     except limits.LimitReached as refusal:
         return refuse_all(instance_id, refusal)
     provider = provider_of(instance.provider)
-    if instance.state_reason == UNPROVEN or instance.key_in_doubt_since:
-        # It is not known yet whose number this is, or which key is good; whoever finds out orders
-        # a drain.
+    if instance.state_reason == UNPROVEN:
+        # It is not known yet whose number this is; whoever proves it orders a drain.
         return
     standing_in.hand_over(instance, timezone.now())
+    if instance.key_in_doubt_since:
+        # Which key is good is not known yet; whoever finds out orders a drain.
+        return
     via = open_via(instance)
     until = timezone.now() + timedelta(seconds=SLICE_SECONDS)
     pause = None

@@ -266,6 +266,20 @@ def test_message_on_its_way_with_the_former_key_leaves_with_the_new_one(
     assert (message.status, keys) == ("sent", [OLD, NEW])
 
 
+def test_same_number_elsewhere_sends_while_the_key_is_dead(tenant, instance, sending):
+    message, keys = sending
+    ProviderInstance.objects.of(tenant).filter(pk=instance.pk).update(
+        key_in_doubt_since=timezone.now(), state="disconnected"
+    )
+    other = factories.make_instance(
+        tenant, provider="greenapi", reference="7", address=instance.address
+    )
+
+    drain(tenant, instance, message)
+
+    assert (message.status, message.instance_id, keys) == ("queued", other.pk, [])
+
+
 def test_message_that_is_refused_for_the_only_key_there_is_has_failed(
     tenant, instance, server, sending
 ):
