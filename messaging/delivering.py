@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone, translation
 
@@ -29,7 +29,7 @@ from messaging import (
     tapping,
     templates,
 )
-from messaging.calling import is_of_a_former_key, open_via
+from messaging.calling import is_of_a_former_key, let_go_of_the_connection, open_via
 from messaging.events import Kind
 from messaging.models import Message, MessageEvent, MessageFile
 from messaging.providers import get as provider_of
@@ -123,7 +123,7 @@ def send(message: Message, provider: Provider, via: Via) -> Paused | None:
         _require_consent(message)
         outgoing = _outgoing(message, provider)
         _name(message, provider.external_id_of(outgoing, via))
-        _let_go_of_the_connection()
+        let_go_of_the_connection()
         sent = provider.send(outgoing, via)
     except SendError as error:
         if is_of_a_former_key(error, via):
@@ -300,11 +300,6 @@ def own_up_to_lost_claims(instance_id: int) -> None:
             _tell(message)
 
 
-def _let_go_of_the_connection() -> None:
-    """The provider may take its time; the database connection is not kept waiting with it."""
-    connection.close()
-
-
 def _wait(attempts: int, retry_after: float | None) -> float:
     if retry_after is not None:
         return max(retry_after, 1)
@@ -333,7 +328,7 @@ def _link_what_is_unlinked(instance_id: int, provider: Provider, via: Via) -> No
 
 
 def _link(message: Message, provider: Provider, via: Via) -> None:
-    _let_go_of_the_connection()
+    let_go_of_the_connection()
     try:
         found = provider.find_sent(via, message.provider_number)
     except SendError as error:

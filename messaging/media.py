@@ -15,13 +15,13 @@ from typing import IO, Any
 from django.core.files import File
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from messaging import first_page, pictures, realtime, sniffing
-from messaging.calling import forgiving_a_former_key, open_via
+from messaging.calling import forgiving_a_former_key, let_go_of_the_connection, open_via
 from messaging.events import Attachment
 from messaging.models import Message, MessageFile
 from messaging.providers import get as provider_of
@@ -258,7 +258,7 @@ def _fetch(file: MessageFile) -> None:
         return _end(file, State.GONE, "instance_gone")
     limit = sniffing.cap_of(file.kind)
     via = open_via(instance)
-    _let_go_of_the_connection()
+    let_go_of_the_connection()
     with via.http, forgiving_a_former_key(via):
         media = provider_of(instance.provider).fetch_media(file.reference, via, limit=limit)
     with closing(media.file):
@@ -411,8 +411,3 @@ def _tidy(name: str) -> str:
     """A file name without folders and without characters that could mislead."""
     last = name.replace("\\", "/").rpartition("/")[2]
     return "".join(each for each in last if each.isprintable()).strip()[:255]
-
-
-def _let_go_of_the_connection() -> None:
-    """The provider may take its time; the database connection is not kept waiting with it."""
-    connection.close()

@@ -38,7 +38,8 @@ def as_outgoing(message: Message, provider: Provider) -> dict[str, Any]:
     if not message.reply_to or standing_in.PART in message.parts:
         return {}
     mine = Message.objects.filter(instance_id=message.instance_id, external_id=message.reply_to)
-    quoted = mine.first()
+    # What was withdrawn since it was chosen is named, but nothing of it is given back.
+    quoted = mine.filter(deleted_at=None).first()
     number = quoted.provider_number if quoted else ""
     needs_whole = quoted is not None and provider.quotes_whole and not number
     return {

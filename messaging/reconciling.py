@@ -11,11 +11,10 @@ import math
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from django.db import connection
 from django.utils import timezone
 
 from messaging import providers
-from messaging.calling import open_via
+from messaging.calling import let_go_of_the_connection, open_via
 from messaging.models import MessageEvent
 from messaging.providers.base import JOURNAL_ROUTE, BadPayload, Feature, Hook, Provider
 from tenants import context, orders, secrets
@@ -77,7 +76,7 @@ def reconcile(instance_id: int, minutes: int | None = None) -> int:
     started = timezone.now()
     provider = providers.get(instance.provider)
     via = open_via(instance)
-    _let_go_of_the_connection()
+    let_go_of_the_connection()
     with via.http:
         lines = provider.read_journal(via, minutes=minutes or _gap(instance, started))
     missed = list(_with_something_new(lines, instance, provider))
@@ -148,8 +147,3 @@ def _store(lines: list[bytes], instance: ProviderInstance) -> None:
             size=len(line),
             received_at=now,
         ).save()
-
-
-def _let_go_of_the_connection() -> None:
-    """The provider may take its time; the database connection is not kept waiting with it."""
-    connection.close()

@@ -98,7 +98,7 @@ def carry_out(message_id: int, attempt: int) -> None:
     mine = ProviderInstance.objects.of(current_number()).select_related("tenant")
     instance = mine.filter(pk=message.instance_id).first()
     if instance is None:
-        return _refuse(message, "instance_gone")
+        return _refuse(message, change, "instance_gone")
     let_go_of_the_connection()
     try:
         via = open_via(instance)
@@ -107,8 +107,10 @@ def carry_out(message_id: int, attempt: int) -> None:
     except SendError as error:
         logger.info("message %s was not changed: %s", message_id, error.code)
         if not (error.retry or error.unknown):
-            return _refuse(message, error.code)
-        return _order(message_id, attempt + 1) if attempt < TRIES else _refuse(message, NO_ANSWER)
+            return _refuse(message, change, error.code)
+        if attempt < TRIES:
+            return _order(message_id, attempt + 1)
+        return _refuse(message, change, NO_ANSWER)
     _apply(message, change, timezone.now())
 
 
@@ -123,8 +125,10 @@ def _call(provider: Provider, message: Message, change: Mapping[str, str], via: 
 def _apply(message: Message, change: Mapping[str, str], now: datetime) -> None:
     with transaction.atomic():
         held = Message.objects.select_for_update(of=("self",)).get(pk=message.pk)
-        held.parts.pop(PART, None)
-        held.save(update_fields=["parts"])
+        # What was asked for during the call is another change, and goes its own way.
+        if held.parts.get(PART) == change:
+            del held.parts[PART]
+            held.save(update_fields=["parts"])
         if change["what"] == WITHDRAW:
             erasing.bury(held, now)
         else:
@@ -133,10 +137,10 @@ def _apply(message: Message, change: Mapping[str, str], now: datetime) -> None:
     _tell(message)
 
 
-def _refuse(message: Message, code: str) -> None:
+def _refuse(message: Message, change: Mapping[str, str], code: str) -> None:
     with transaction.atomic():
         held = Message.objects.select_for_update(of=("self",)).get(pk=message.pk)
-        if PART in held.parts:
+        if held.parts.get(PART) == change:
             held.parts[PART]["code"] = code[:60] or "refused"
             held.save(update_fields=["parts"])
     _tell(message)

@@ -1,7 +1,9 @@
 """Jobs: load, enter the tenant, call the verb."""
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
+from functools import wraps
 
 from django.db import DatabaseError, transaction
 from django.utils import timezone
@@ -35,125 +37,102 @@ REMEMBER_WRITES = timedelta(days=2)
 KEEP_FAILED_JOBS_DAYS = 14
 
 
+def in_its_tenant(work: Callable[..., None]) -> Callable[..., None]:
+    """A job that is ordered with its tenant's number and done inside the tenant; where that is
+    gone, there is nothing left to do."""
+
+    @wraps(work)
+    def job(tenant: int, *args, **facts) -> None:
+        try:
+            found = directory.tenant_numbered(tenant)
+        except Tenant.DoesNotExist:
+            return
+        with context.entered(found):
+            work(*args, **facts)
+
+    return job
+
+
 def drain_inbox(tenant: int) -> None:
     """Read what providers posted for a tenant."""
     inbox.drain(tenant)
 
 
-def drain_outbox(tenant: int, instance: int) -> None:
+@in_its_tenant
+def drain_outbox(instance: int) -> None:
     """Send what a tenant queued at one of its instances."""
-    try:
-        found = directory.tenant_numbered(tenant)
-    except Tenant.DoesNotExist:
-        return
-    with context.entered(found):
-        delivering.drain(tenant, instance)
+    delivering.drain(context.current_number(), instance)
 
 
-def keep_history(tenant: int, messages: list[int]) -> None:
+@in_its_tenant
+def keep_history(messages: list[int]) -> None:
     """Write messages, or what became of them, into their leads' history."""
-    try:
-        found = directory.tenant_numbered(tenant)
-    except Tenant.DoesNotExist:
-        return
-    with context.entered(found):
-        activities.keep(messages)
+    activities.keep(messages)
 
 
-def fetch_media(tenant: int, file: int) -> None:
+@in_its_tenant
+def fetch_media(file: int) -> None:
     """Get a file of a message from its provider."""
-    try:
-        found = directory.tenant_numbered(tenant)
-    except Tenant.DoesNotExist:
-        return
-    with context.entered(found):
-        media.fetch(file)
+    media.fetch(file)
 
 
-def find_phone(tenant: int, instance: int, identity: int, attempt: int) -> None:
+@in_its_tenant
+def find_phone(instance: int, identity: int, attempt: int) -> None:
     """Ask a provider for the number behind a LID."""
-    try:
-        found = directory.tenant_numbered(tenant)
-    except Tenant.DoesNotExist:
-        return
-    with context.entered(found):
-        revealing.reveal(identity, instance, attempt)
+    revealing.reveal(identity, instance, attempt)
 
 
-def discard_files(tenant: int, paths: list[str]) -> None:
+@in_its_tenant
+def discard_files(paths: list[str]) -> None:
     """Remove from storage what no message holds any more."""
-    try:
-        found = directory.tenant_numbered(tenant)
-    except Tenant.DoesNotExist:
-        return
-    with context.entered(found):
-        media.discard(paths)
+    media.discard(paths)
 
 
-def show_read(tenant: int, message: int, attempt: int) -> None:
+@in_its_tenant
+def show_read(message: int, attempt: int) -> None:
     """Show a contact that what they wrote was read."""
-    try:
-        found = directory.tenant_numbered(tenant)
-    except Tenant.DoesNotExist:
-        return
-    with context.entered(found):
-        receipts.show(message, attempt)
+    receipts.show(message, attempt)
 
 
-def revise(tenant: int, message: int, attempt: int) -> None:
+@in_its_tenant
+def revise(message: int, attempt: int) -> None:
     """Withdraw a message of ours, or give it another text, at its provider."""
-    try:
-        found = directory.tenant_numbered(tenant)
-    except Tenant.DoesNotExist:
-        return
-    with context.entered(found):
-        revising.carry_out(message, attempt)
+    revising.carry_out(message, attempt)
 
 
-def react(tenant: int, message: int, attempt: int) -> None:
+@in_its_tenant
+def react(message: int, attempt: int) -> None:
     """Tell a provider of an emoji of ours."""
-    try:
-        found = directory.tenant_numbered(tenant)
-    except Tenant.DoesNotExist:
-        return
-    with context.entered(found):
-        reacting.carry_out(message, attempt)
+    reacting.carry_out(message, attempt)
 
 
-def take_out(tenant: int, instance: int, messages: list[str]) -> None:
+@in_its_tenant
+def take_out(instance: int, messages: list[str]) -> None:
     """Take what was withdrawn or edited out of every place it was copied to."""
-    try:
-        found = directory.tenant_numbered(tenant)
-    except Tenant.DoesNotExist:
-        return
-    with context.entered(found):
-        for external_id in messages:
-            with transaction.atomic():
-                erasing.take_out(tenant, instance, external_id)
+    for external_id in messages:
+        with transaction.atomic():
+            erasing.take_out(context.current_number(), instance, external_id)
 
 
-def look_after(tenant: int, instance: int) -> None:
+@in_its_tenant
+def look_after(instance: int) -> None:
     """Ask how an instance is; connect it again where it went away."""
-    try:
-        found = directory.tenant_numbered(tenant)
-    except Tenant.DoesNotExist:
-        return
-    with context.entered(found):
-        looking_after.look_after(instance)
+    looking_after.look_after(instance)
 
 
-def synchronise_templates(tenant: int, instance: int) -> None:
+@in_its_tenant
+def synchronise_templates(instance: int) -> None:
     """Read an account's templates from its provider."""
-    found = ProviderInstance.objects.across_tenants().filter(pk=instance, tenant=tenant).first()
+    mine = ProviderInstance.objects.of(context.current_number())
+    found = mine.filter(pk=instance).first()
     if found is None:
         return
-    with context.entered(directory.tenant_numbered(tenant)):
-        try:
-            templates.synchronise(found)
-        except SendError as error:
-            if error.retry or error.unknown:
-                raise
-            logger.info("templates of instance %s could not be read: %s", instance, error.code)
+    try:
+        templates.synchronise(found)
+    except SendError as error:
+        if error.retry or error.unknown:
+            raise
+        logger.info("templates of instance %s could not be read: %s", instance, error.code)
 
 
 def synchronise_all_templates(timestamp: int) -> None:
@@ -171,19 +150,15 @@ def look_for_gaps(timestamp: int) -> None:
     reconciling.order_all()
 
 
-def reconcile(tenant: int, instance: int, minutes: int | None = None) -> None:
+@in_its_tenant
+def reconcile(instance: int, minutes: int | None = None) -> None:
     """Read what a provider kept while it, or we, were away."""
     try:
-        found = directory.tenant_numbered(tenant)
-    except Tenant.DoesNotExist:
-        return
-    with context.entered(found):
-        try:
-            reconciling.reconcile(instance, minutes)
-        except SendError as error:
-            if error.retry or error.unknown:
-                raise
-            logger.warning("instance %s: its journal cannot be read: %s", instance, error.code)
+        reconciling.reconcile(instance, minutes)
+    except SendError as error:
+        if error.retry or error.unknown:
+            raise
+        logger.warning("instance %s: its journal cannot be read: %s", instance, error.code)
 
 
 def synchronise_crms(timestamp: int) -> None:
@@ -191,13 +166,10 @@ def synchronise_crms(timestamp: int) -> None:
     running.order_due()
 
 
-def synchronise_crm(tenant: int) -> None:
+@in_its_tenant
+def synchronise_crm() -> None:
     """Read what changed in a tenant's CRM and tell it what waits."""
-    try:
-        found = directory.tenant_numbered(tenant)
-    except Tenant.DoesNotExist:
-        return
-    with context.entered(found), audit.coming_from("crm"):
+    with audit.coming_from("crm"):
         running.run()
 
 

@@ -88,11 +88,13 @@ def export(undertaking: Undertaking, tell: Progress) -> dict[str, Any]:
 
 
 def _name_anew(undertaking: Undertaking) -> None:
-    """A place that no removal ordered before can mean; what a dead worker left goes."""
-    if undertaking.path:
-        default_storage.delete(undertaking.path)
-    folder = folder_of(undertaking.tenant_number)
-    undertaking.path = f"{folder}/{undertaking.pk}-{uuid4().hex}.zip"
+    """A place that no removal ordered before can mean; what a dead worker left goes, also where
+    a removal took its name away meanwhile."""
+    begins = f"{folder_of(undertaking.tenant_number)}/{undertaking.pk}-"
+    for path in list(_files_in(folder_of(undertaking.tenant_number))):
+        if path.startswith(begins):
+            default_storage.delete(path)
+    undertaking.path = f"{begins}{uuid4().hex}.zip"
     # Kept before the first row is read: from here on, a removal takes the name away.
     undertaking.save(update_fields=["path"])
 

@@ -652,6 +652,35 @@ def test_walk_finds_a_planted_leak(make_world, planted, monkeypatch, pattern, vi
     assert said in told(walked)
 
 
+@pytest.mark.parametrize(
+    ("take", "expected"),
+    [(lambda fields: fields.get("lead"), (2, 1)), (lambda fields: fields.copy(), (2, 2))],
+)
+def test_walk_names_by_themselves_only_what_a_page_asks_for(
+    make_world, planted, monkeypatch, take, expected
+):
+    bodies = []
+
+    def takes(request):
+        if request.method == "POST":
+            bodies.append(set(request.POST))
+            take(request.POST)
+        return HttpResponse(status=404)
+
+    world = make_world(ids_coincide=False)
+    planted("leak/taking/", takes)
+    all_routes = walking.routes
+    monkeypatch.setattr(
+        walking,
+        "routes",
+        lambda where: [each for each in all_routes(where) if each.shown == "/leak/taking/"],
+    )
+
+    walking.walk(world.thief_at_home()[:1], world.rules())
+
+    assert tuple(sum(name in body for body in bodies) for name in ("lead", "tags")) == expected
+
+
 UNBOUND = [
     ("tenants.api.tokens.bound_to", "the thief's access token at the victim's by header"),
     ("tenants.context.bound_to", "the thief's session at the victim's by host"),

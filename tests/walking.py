@@ -614,18 +614,24 @@ def _changes(walked: Walk) -> list[str]:
 
 @contextmanager
 def _noting(read: set[str]) -> Iterator[None]:
-    """Note the names by which a request's fields are asked for."""
+    """Note the names by which a request's fields are asked for; every one, where a view takes all
+    of them together, as a copy does.
+
+    Whoever takes a body apart asks for each name, too, to put its value there: until that is done
+    the fields may be changed, and nobody has asked.
+    """
 
     def noting(method):
-        def asked(fields, name, *args):
-            read.add(name)
-            return method(fields, name, *args)
+        def asked(fields, *args):
+            if not fields._mutable:
+                read.update(args[:1] or fields.keys())
+            return method(fields, *args)
 
         return asked
 
     patched = {
         name: noting(getattr(QueryDict, name))
-        for name in ("__getitem__", "__contains__", "getlist")
+        for name in ("__getitem__", "__contains__", "getlist", "lists")
     }
     with patch.multiple(QueryDict, **patched):
         yield

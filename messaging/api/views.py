@@ -100,9 +100,10 @@ class ConversationView(ApiView):
 
 
 class ConversationReadView(ApiView):
-    """Say that a conversation was read."""
+    """Say that a conversation was read: only who may answer, as on the page; the contact may
+    see it."""
 
-    actions = {"POST": Action.READ}
+    actions = {"POST": Action.REPLY}
 
     @extend_schema(request=None, responses={200: shapes.ConversationOut, **refusals(404, 409, 422)})
     @once

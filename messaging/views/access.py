@@ -1,4 +1,4 @@
-"""Who may open a page, whose rows it may show, and in which time zone."""
+"""Who may open a page, and whose rows it may show."""
 
 from collections import Counter
 from functools import wraps
@@ -15,7 +15,7 @@ MOST_UNREAD = 100
 
 
 def page(action: Action):
-    """For the team's pages: the right to see it, the tenant's time zone, nothing kept in caches.
+    """For the team's pages: the right to see it, nothing kept in caches.
 
     A piece of a page asked for by somebody who is signed out is a 401, not the sign-in page:
     it would be put in the middle of the page.

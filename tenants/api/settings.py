@@ -81,8 +81,7 @@ class SettingsView(ApiView):
     )
     @once
     def patch(self, request):
-        wanted = asked(SettingsChange, request.data)
-        _refuse_what_owners_decide(request, wanted)
+        wanted = _as_one_may(request, asked(SettingsChange, request.data))
         if "holidays" in wanted:
             wanted["holidays"] = [dict(each) for each in wanted["holidays"]]
         try:
@@ -94,16 +93,18 @@ class SettingsView(ApiView):
         return Response(_out(request))
 
 
-def _refuse_what_owners_decide(request, wanted: dict) -> None:
+def _as_one_may(request, wanted: dict) -> dict:
+    """What is to be changed; of others than owners without what owners decide. They may say it as
+    it is, but that writes nothing: an owner may just have decided otherwise."""
+    name = "agents_see_all"
+    if name not in wanted or may(request.user, Action.DECIDE_WHO_SEES):
+        return wanted
     tenant = directory.tenant_numbered(context.current_number())
-    changes = wanted.get("agents_see_all", tenant.agents_see_all) != tenant.agents_see_all
-    if changes and not may(request.user, Action.DECIDE_WHO_SEES):
+    if wanted[name] != tenant.agents_see_all:
         raise Refusal(
-            status.HTTP_403_FORBIDDEN,
-            "owner_only",
-            _("Only an owner can change this."),
-            "agents_see_all",
+            status.HTTP_403_FORBIDDEN, "owner_only", _("Only an owner can change this."), name
         )
+    return {each: value for each, value in wanted.items() if each != name}
 
 
 def _out(request) -> dict:

@@ -6,7 +6,7 @@ import pytest
 from django.core.cache import cache
 from django.utils import timezone
 
-from messaging import delivering, setting_webhooks
+from messaging import setting_webhooks
 from messaging.events import Connection
 from messaging.providers import get as provider_of
 from messaging.providers.base import (
@@ -174,7 +174,6 @@ def test_check_with_an_address_sends_and_is_told_to_the_owner(
     wasender = provider_of("wasender")
     monkeypatch.setattr(wasender, "check", lambda via: InstanceState(Connection.CONNECTED))
     monkeypatch.setattr(wasender, "send", lambda outgoing, via: Sent(external_id="3EB0"))
-    monkeypatch.setattr(delivering, "_let_go_of_the_connection", lambda: None)
     monkeypatch.setattr("amda.admin.instances.CHECK_SECONDS", 0)
 
     answer = as_staff.post(page(instance, "check"), {"to": "+221709999999"}, follow=True)

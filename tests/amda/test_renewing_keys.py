@@ -219,7 +219,6 @@ def sending(tenant, instance, server, monkeypatch):
         return Sent(provider_number="100")
 
     monkeypatch.setattr(provider_of("wasender"), "send", send)
-    monkeypatch.setattr(delivering, "_let_go_of_the_connection", lambda: None)
     with context.entered(tenant):
         conversation = factories.make_conversation(tenant)
         message = outbox.queue(conversation, "Bonjour", origin="api")
@@ -301,7 +300,6 @@ def test_file_that_a_former_key_is_refused_for_is_asked_for_again(
         raise SendError("unauthorized", blame=Blame.ACCOUNT)
 
     monkeypatch.setattr(provider_of("wasender"), "fetch_media", fetch_media)
-    monkeypatch.setattr(media, "_let_go_of_the_connection", lambda: None)
     with context.entered(tenant):
         conversation = factories.make_conversation(tenant)
         file = MessageFile.objects.create(

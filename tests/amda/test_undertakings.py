@@ -309,6 +309,23 @@ def test_export_that_is_overtaken_each_time_fails_and_leaves_nothing(
     assert "Order it again" in page
 
 
+def test_export_whose_worker_died_leaves_nothing_under_a_name_that_was_taken_away(files, tenant):
+    made = undertaking.begin(Kind.EXPORT, tenant, by=None)
+    folder = exporting.folder_of(tenant.number)
+    left, another = f"{folder}/{made.pk}-0123.zip", f"{folder}/{made.pk}0-0123.zip"
+    for path in (left, another):
+        keep(path, b"PK")
+
+    run_ordered()
+
+    made.refresh_from_db()
+    assert [default_storage.exists(path) for path in (left, another, made.path)] == [
+        False,
+        True,
+        True,
+    ]
+
+
 def discard_exports() -> None:
     """Do the removals of exports that wait, as the worker does."""
     with connection.cursor() as cursor:

@@ -4,7 +4,6 @@ import io
 
 import pytest
 
-from messaging import delivering, media
 from messaging.providers import get as provider_of
 from messaging.providers.base import Feature
 from messaging.providers.base import Media as Fetched
@@ -25,6 +24,4 @@ def source(monkeypatch) -> Source:
 
     monkeypatch.setattr(adapter, "fetch_media", fetch_media, raising=False)
     monkeypatch.setattr(adapter, "supports", adapter.supports | {Feature.MEDIA}, raising=False)
-    for module in (media, delivering):
-        monkeypatch.setattr(module, "_let_go_of_the_connection", lambda: None)
     return found

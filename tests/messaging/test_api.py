@@ -16,6 +16,7 @@ from tenants.api import tokens
 from tenants.models import ProviderInstance
 from tests import factories
 from tests.conftest import NOW, host_of, user_of
+from tests.messaging.files import ordered
 
 HUGE = 10**30
 
@@ -442,6 +443,16 @@ def test_read_leaves_nothing_unread(caller, conversation):
     answer = caller.post(f"/api/conversations/{conversation.pk}/read/")
 
     assert answer.json()["unread_count"] == 0
+
+
+def test_assistant_leaves_unread_what_others_have_to_answer(tenant, assistant, conversation):
+    answer = Caller(tenant, assistant).post(f"/api/conversations/{conversation.pk}/read/")
+
+    assert answer.status_code == 403
+    with context.entered(tenant):
+        conversation.refresh_from_db()
+    assert conversation.unread_count == 1
+    assert ordered("show_read") == []
 
 
 def test_lead_is_made_once_and_found_again(caller):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from django.core.management import CommandError, call_command
 
-from messaging import checking, delivering
+from messaging import checking
 from messaging.events import Connection
 from messaging.models import Message
 from messaging.providers import get as provider_of
@@ -74,7 +74,6 @@ def outside(inside, green, monkeypatch) -> Outside:
     found = Outside(inside, green)
     for name in ("check", "send", "read_webhook"):
         monkeypatch.setattr(provider_of("greenapi"), name, getattr(found, name))
-    monkeypatch.setattr(delivering, "_let_go_of_the_connection", lambda: None)
     return found
 
 

@@ -63,8 +63,7 @@ def connect(tenant, server, **values) -> ProviderInstance:
 
 
 @pytest.fixture
-def shop(tenant, server, monkeypatch) -> ProviderInstance:
-    monkeypatch.setattr(delivering, "_let_go_of_the_connection", lambda: None)
+def shop(tenant, server) -> ProviderInstance:
     return connect(tenant, server)
 
 
@@ -92,8 +91,7 @@ def plain_of(mail) -> str:
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls", "none"])
-def test_a_mail_leaves_with_either_encryption(tenant, start_server, security, monkeypatch):
-    monkeypatch.setattr(delivering, "_let_go_of_the_connection", lambda: None)
+def test_a_mail_leaves_with_either_encryption(tenant, start_server, security):
     server = start_server(security)
     shop = connect(tenant, server, security=security)
 
@@ -210,8 +208,7 @@ def test_a_mail_whose_answer_was_lost_is_not_sent_again(tenant, shop, server):
     assert (message.status, len(server.taken.mails)) == ("unknown", 1)
 
 
-def test_a_wrong_password_is_the_accounts_and_is_told_at_once(tenant, server, monkeypatch):
-    monkeypatch.setattr(delivering, "_let_go_of_the_connection", lambda: None)
+def test_a_wrong_password_is_the_accounts_and_is_told_at_once(tenant, server):
     shop = connect(tenant, server, password="wrong-password")
 
     probed = connecting.probe(shop)
@@ -311,8 +308,7 @@ def test_the_instance_that_reaches_an_address_is_chosen(tenant, shop, agent):
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (400, "recipient_unreachable")
 
 
-def test_no_more_leave_in_an_hour_than_the_server_takes(tenant, server, monkeypatch):
-    monkeypatch.setattr(delivering, "_let_go_of_the_connection", lambda: None)
+def test_no_more_leave_in_an_hour_than_the_server_takes(tenant, server):
     shop = connect(tenant, server, hourly_limit="2")
 
     messages = [sent(tenant, shop, f"{number}") for number in range(3)]

@@ -286,7 +286,6 @@ def calls(request, tenant, conversation, monkeypatch):
         asked.append(call.json() if call.method == "POST" else None)
         return answer(call)
 
-    monkeypatch.setattr(delivering, "_let_go_of_the_connection", lambda: None)
     with beside(state, note) as url:
         number_at(tenant, request.param, url)
         yield request.param, asked

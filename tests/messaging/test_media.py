@@ -87,7 +87,6 @@ def test_file_of_every_provider_goes_through_the_one_job(
         return Media(io.BytesIO(content), len(content))
 
     monkeypatch.setattr(provider_of(provider), "fetch_media", fetch_media)
-    monkeypatch.setattr(media, "_let_go_of_the_connection", lambda: None)
     instance = factories.make_instance(
         inside, provider=provider, address="+221700000777", reference=reference
     )

@@ -39,7 +39,6 @@ def provider(monkeypatch):
         return answer
 
     monkeypatch.setattr(adapter, "send", send)
-    monkeypatch.setattr(delivering, "_let_go_of_the_connection", lambda: None)
     return adapter
 
 

@@ -40,7 +40,6 @@ def sent(monkeypatch) -> list[str]:
         return Sent(external_id=f"3EB0{len(left)}")
 
     monkeypatch.setattr(adapter, "send", send)
-    monkeypatch.setattr(delivering, "_let_go_of_the_connection", lambda: None)
     return left
 
 

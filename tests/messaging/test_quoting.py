@@ -67,6 +67,14 @@ def test_what_came_in_is_given_back_whole_to_a_provider_that_asks_for_it(tenant,
     assert Outgoing("r", "+33", "t", **quoted).reply_to_raw["key"]["id"] == "Q1"
 
 
+def test_what_was_withdrawn_before_the_answer_left_is_not_given_back(tenant, asked):
+    with context.entered(tenant):
+        message = outbox.queue(asked.conversation, "Two left", origin="person", reply_to="Q1")
+        Message.objects.filter(pk=asked.pk).update(deleted_at=timezone.now())
+
+        assert outgoing_of(message)["reply_to_raw"] == {}
+
+
 def test_what_we_sent_is_quoted_by_its_number(tenant, asked):
     with context.entered(tenant):
         factories.make_message(

@@ -71,7 +71,6 @@ def journal(monkeypatch):
         return [json.dumps(each).encode() for each in kept]
 
     monkeypatch.setattr(provider_of("greenapi"), "read_journal", read_journal)
-    monkeypatch.setattr(reconciling, "_let_go_of_the_connection", lambda: None)
     return kept
 
 
@@ -85,7 +84,6 @@ def asks(monkeypatch):
         return []
 
     monkeypatch.setattr(provider_of("greenapi"), "read_journal", read_journal)
-    monkeypatch.setattr(reconciling, "_let_go_of_the_connection", lambda: None)
     return asked
 
 

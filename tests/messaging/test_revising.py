@@ -14,6 +14,7 @@ from messaging.refusing import Refused
 from tenants import context
 from tenants.accounts.models import AuditEntry
 from tests import factories
+from tests.conftest import at
 from tests.messaging.files import ordered
 
 pytestmark = pytest.mark.django_db
@@ -154,6 +155,27 @@ def test_provider_that_does_not_answer_is_asked_again_a_few_times(
     after = renewed(tenant, sent)
     assert (len(asked), after.deleted_at is not None) == (calls, is_gone)
     assert [after.parts[name]["code"] for name in after.parts] == ([] if is_gone else ["no_answer"])
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_what_is_asked_for_during_a_call_is_not_lost(
+    client_for, tenant, agent, sent, asked, monkeypatch, refused
+):
+    def edit(known, text, via):
+        """So slow that somebody had the message withdrawn before it answered."""
+        with at(timezone.now() + revising.LONGEST_WAIT):
+            message = Message.objects.get(pk=sent.pk)
+            revising.withdraw(message, by=agent, now=timezone.now())
+        if refused:
+            raise SendError("not_found")
+
+    monkeypatch.setattr(provider_of("wasender"), "edit", edit)
+
+    client_for(tenant, agent).post(f"/messages/{sent.pk}/edit/", {"text": "New"}, headers=HTMX)
+    work()
+
+    assert asked == [("delete", "100")]
+    assert renewed(tenant, sent).deleted_at is not None
 
 
 @pytest.mark.parametrize(

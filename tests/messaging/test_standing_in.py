@@ -37,7 +37,6 @@ def sent(monkeypatch) -> list[tuple[int, str]]:
 
     for slug in ("wasender", "greenapi", "whatsapp_cloud"):
         monkeypatch.setattr(provider_of(slug), "send", send)
-    monkeypatch.setattr(delivering, "_let_go_of_the_connection", lambda: None)
     return left
 
 

@@ -78,7 +78,6 @@ def test_sending_keeps_what_we_saw_of_it(inside, instance, monkeypatch):
         return answer
 
     monkeypatch.setattr(adapter, "send", send)
-    monkeypatch.setattr(delivering, "_let_go_of_the_connection", lambda: None)
     conversation = factories.make_conversation(inside)
     for text in ("one", "two"):
         outbox.queue(conversation, text, origin="person")

@@ -74,9 +74,7 @@ def neighbour(committed):
 
 
 @pytest.fixture
-def instance(tenant, server, monkeypatch) -> ProviderInstance:
-    monkeypatch.setattr(delivering, "_let_go_of_the_connection", lambda: None)
-    monkeypatch.setattr(media, "_let_go_of_the_connection", lambda: None)
+def instance(tenant, server) -> ProviderInstance:
     return connecting.connect_instance(
         tenant,
         "twilio",

@@ -49,14 +49,12 @@ def server() -> Iterator[Fake]:
 
 
 @pytest.fixture
-def fake(server, monkeypatch) -> Fake:
+def fake(server) -> Fake:
     server.set(
         token=graph.TOKEN, phone=graph.PHONE, status="CONNECTED", window_open=True, down=False,
         templates=graph.TEMPLATES, sent=[], pairs={}, burst=80,
     )  # fmt: skip
     server.before = len(server.calls())
-    for module in (media, delivering):
-        monkeypatch.setattr(module, "_let_go_of_the_connection", lambda: None)
     return server
 
 

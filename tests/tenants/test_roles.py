@@ -165,6 +165,18 @@ def test_administrators_change_settings_and_not_what_agents_see(tenant, owner, c
     assert (kept.name, kept.colour, kept.agents_see_all) == (tenant.name, "plum", False)
 
 
+def test_administrator_who_repeats_what_agents_saw_decides_nothing(tenant, client_for):
+    administrator = client_for(tenant, user_of(tenant, Role.ADMIN))
+    values = {"agents_see_all": True, "colour": "plum"}
+    assert directory.tenant_numbered(tenant.number).agents_see_all is True
+    Tenant.objects.filter(pk=tenant.pk).update(agents_see_all=False)
+
+    answer = administrator.patch("/api/settings/", values, content_type="application/json")
+
+    kept = Tenant.objects.get(pk=tenant.pk)
+    assert (answer.status_code, kept.colour, kept.agents_see_all) == (200, "plum", False)
+
+
 def test_owner_decides_what_agents_see(tenant, other_tenant, owner, client_for):
     client = client_for(tenant, owner)
 
