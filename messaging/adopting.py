@@ -205,7 +205,7 @@ def refusal(account: Account, error: SendError) -> Refused:
     """A provider's refusal in words."""
     facts = {
         "provider": account.adapter.label,
-        "said": f"{error.code} {error.detail}".strip(),
+        "said": f"{error.code} {error.detail}".strip(" ."),
     }
     if error.blame is Blame.ACCOUNT:
         return Refused(

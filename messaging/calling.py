@@ -1,6 +1,7 @@
 """An instance as its adapter sees it, and the addresses its provider posts to."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
 from django.conf import settings
@@ -8,7 +9,7 @@ from django.db import connection
 
 from amda import http
 from messaging.providers import get as provider_of
-from messaging.providers.base import Provider, Via
+from messaging.providers.base import Blame, Provider, SendError, Via
 from tenants.models import ProviderInstance, Tenant
 
 
@@ -46,6 +47,25 @@ def open_account(adapter: Provider, values: Mapping[str, str]) -> Via:
         http=http.client(),
         dial=http.dial,
     )
+
+
+def is_of_a_former_key(error: SendError, via: Via) -> bool:
+    """Whether the provider refused a key that was, or is being, replaced since `via` was opened."""
+    if error.blame is not Blame.ACCOUNT or error.retry or error.unknown:
+        return False
+    now = ProviderInstance.objects.across_tenants().filter(pk=via.instance_id).first()
+    return now is not None and bool(now.key_in_doubt_since or now.secrets != via.secrets)
+
+
+@contextmanager
+def forgiving_a_former_key(via: Via) -> Iterator[None]:
+    """What a former key is refused for inside may be asked again, with the one that is good."""
+    try:
+        yield
+    except SendError as error:
+        if not is_of_a_former_key(error, via):
+            raise
+        raise SendError(error.code, error.detail, retry=True, blame=error.blame) from error
 
 
 def let_go_of_the_connection() -> None:

@@ -35,6 +35,8 @@ from tenants.onboarding import OnboardingError
 
 # What was posted under the old secret is still on its way, and is sent again where it failed.
 OLD_SECRETS_VALID = timedelta(hours=1)
+# Longer than a provider goes on replacing a key for somebody who no longer waits for its answer.
+KEY_SETTLES = timedelta(minutes=3)
 LONGEST_VALUE = 2000
 E164 = re.compile(r"\+[1-9][0-9]{6,14}\Z")
 
@@ -77,6 +79,9 @@ def connect_instance(
         instance.look_again_at = timezone.now()
         if proof:
             _begin_as(instance, proof)
+        if instance.key_in_doubt_since and given.keys() & set(adapter.renewed_fields):
+            instance.key_in_doubt_since = None
+            delivering.order(instance.tenant_id, instance.pk)
         _save(instance, adapter)
         _record(instance, before, by)
         directory.changed()
@@ -126,6 +131,7 @@ def probe(instance: ProviderInstance) -> ProviderInstance:
     is_told, waits_for_person = True, False
     try:
         found = _asked(instance, adapter)
+        end_doubt(instance)
     except NotOwned as error:
         found = InstanceState(Connection.DISCONNECTED, error.code)
         waits_for_person = True
@@ -152,6 +158,16 @@ def _give_up_reference(instance: ProviderInstance) -> None:
     instance.reference = f"unproven-{uuid.uuid4()}"
     mine = ProviderInstance.objects.of(instance.tenant).filter(pk=instance.pk)
     mine.update(reference=instance.reference)
+
+
+def end_doubt(instance: ProviderInstance) -> None:
+    """The key that is kept here works: if it was to be replaced, that has not happened, and after
+    a while no longer will."""
+    mine = ProviderInstance.objects.of(instance.tenant_id).filter(pk=instance.pk)
+    settled = mine.filter(key_in_doubt_since__lt=timezone.now() - KEY_SETTLES)
+    if instance.key_in_doubt_since and settled.update(key_in_doubt_since=None):
+        instance.key_in_doubt_since = None
+        delivering.order(instance.tenant_id, instance.pk)
 
 
 def probe_waiting() -> None:

@@ -29,7 +29,7 @@ from messaging import (
     tapping,
     templates,
 )
-from messaging.calling import let_go_of_the_connection, open_via
+from messaging.calling import is_of_a_former_key, let_go_of_the_connection, open_via
 from messaging.events import Kind
 from messaging.models import Message, MessageEvent, MessageFile
 from messaging.providers import get as provider_of
@@ -79,6 +79,9 @@ def drain(tenant_number: int, instance_id: int) -> None:
         # It is not known yet whose number this is; whoever proves it orders a drain.
         return
     standing_in.hand_over(instance, timezone.now())
+    if instance.key_in_doubt_since:
+        # Which key is good is not known yet; whoever finds out orders a drain.
+        return
     via = open_via(instance)
     until = timezone.now() + timedelta(seconds=SLICE_SECONDS)
     pause = None
@@ -123,10 +126,21 @@ def send(message: Message, provider: Provider, via: Via) -> Paused | None:
         let_go_of_the_connection()
         sent = provider.send(outgoing, via)
     except SendError as error:
+        if is_of_a_former_key(error, via):
+            return _put_back(message, timezone.now())
         return record_failure(message, error, timezone.now())
     crashpoints.reached("after_provider_took_message")
     record_sent(message, sent)
     return None
+
+
+def _put_back(message: Message, now: datetime) -> Paused:
+    """What a dead key was refused for is no attempt: it leaves with the key that is good."""
+    Message.objects.filter(pk=message.pk, status=Status.SENDING).update(
+        status=Status.QUEUED, attempts=F("attempts") - 1
+    )
+    _tell(message)
+    return Paused(now)
 
 
 def _require_consent(message: Message) -> None:

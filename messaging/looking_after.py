@@ -97,6 +97,7 @@ def _is_lively(instance: ProviderInstance) -> bool:
     return (
         instance.state == State.CONNECTED
         and not instance.state_reason
+        and instance.key_in_doubt_since is None
         and heard is not None
         and heard > timezone.now() - timedelta(minutes=minutes)
     )

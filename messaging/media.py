@@ -21,7 +21,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from messaging import first_page, pictures, realtime, sniffing
-from messaging.calling import let_go_of_the_connection, open_via
+from messaging.calling import forgiving_a_former_key, let_go_of_the_connection, open_via
 from messaging.events import Attachment
 from messaging.models import Message, MessageFile
 from messaging.providers import get as provider_of
@@ -259,7 +259,7 @@ def _fetch(file: MessageFile) -> None:
     limit = sniffing.cap_of(file.kind)
     via = open_via(instance)
     let_go_of_the_connection()
-    with via.http:
+    with via.http, forgiving_a_former_key(via):
         media = provider_of(instance.provider).fetch_media(file.reference, via, limit=limit)
     with closing(media.file):
         content = _measured(media.file, limit)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from messaging import optouts, reaching, realtime, refusing
-from messaging.calling import let_go_of_the_connection, open_via
+from messaging.calling import forgiving_a_former_key, let_go_of_the_connection, open_via
 from messaging.changing import LONGEST_EMOJI, US
 from messaging.models import Message
 from messaging.providers import get as provider_of
@@ -106,7 +106,7 @@ def carry_out(message_id: int, attempt: int) -> None:
     let_go_of_the_connection()
     try:
         via = open_via(instance)
-        with via.http:
+        with via.http, forgiving_a_former_key(via):
             provider_of(instance.provider).react(_known(message), choice["emoji"], via)
     except SendError as error:
         logger.info("message %s got no reaction: %s", message_id, error.code)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from messaging import optouts
-from messaging.calling import let_go_of_the_connection, open_via
+from messaging.calling import forgiving_a_former_key, let_go_of_the_connection, open_via
 from messaging.models import Conversation, Message
 from messaging.providers import get as provider_of
 from messaging.providers.base import Feature, Known, SendError
@@ -45,7 +45,7 @@ def show(message_id: int, attempt: int) -> None:
     via = open_via(instance)
     let_go_of_the_connection()
     try:
-        with via.http:
+        with via.http, forgiving_a_former_key(via):
             provider_of(instance.provider).mark_read(_known(message), via)
     except SendError as error:
         logger.info("message %s is not shown as read: %s", message_id, error.code)

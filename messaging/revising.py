@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from messaging import activities, erasing, reaching, realtime, refusing
-from messaging.calling import let_go_of_the_connection, open_via
+from messaging.calling import forgiving_a_former_key, let_go_of_the_connection, open_via
 from messaging.events import Kind
 from messaging.models import Message
 from messaging.providers import get as provider_of
@@ -102,7 +102,7 @@ def carry_out(message_id: int, attempt: int) -> None:
     let_go_of_the_connection()
     try:
         via = open_via(instance)
-        with via.http:
+        with via.http, forgiving_a_former_key(via):
             _call(provider_of(instance.provider), message, change, via)
     except SendError as error:
         logger.info("message %s was not changed: %s", message_id, error.code)

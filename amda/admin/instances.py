@@ -5,6 +5,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404
 from django.shortcuts import redirect, render
+from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -13,8 +14,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from amda.admin import creating
-from messaging import checking, connecting, linking, risks, states
+from amda.admin import creating, renewing
+from messaging import checking, connecting, linking, renewing_keys, risks, states
 from messaging.providers import get as provider_of
 from messaging.providers.base import Feature
 from messaging.refusing import Refused
@@ -81,13 +82,19 @@ class ProviderInstanceAdmin(ModelAdmin):
         pages = {
             "check": self.check_now,
             "failover": self.set_failover,
+            "key": self.renew_key,
+            "key/back": self.read_key_back,
             "link": self.link,
             "live": self.live,
             "webhook": self.set_webhook,
         }
         return [
             *(
-                path(f"<path:object_id>/{name}/", self._guarded(view), name=f"instance_{name}")
+                path(
+                    f"<path:object_id>/{name}/",
+                    self._guarded(view),
+                    name=f"instance_{name.replace('/', '_')}",
+                )
                 for name, view in pages.items()
             ),
             *super().get_urls(),
@@ -150,6 +157,31 @@ class ProviderInstanceAdmin(ModelAdmin):
                 (messages.success if is_well else messages.warning)(request, sentence)
         return self._back(object_id)
 
+    def renew_key(self, request, object_id):
+        """A page that says what becomes of the former key; and replacing it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        instance = self.get_object(request, object_id)
+        if instance is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        if request.method == "POST":
+            renewing.tell(request, instance, renewing_keys.renew)
+            return self._back(object_id)
+        facts = {
+            **self.admin_site.each_context(request),
+            "title": gettext("Replace the key"),
+            "opts": self.opts,
+            "original": instance,
+        }
+        return TemplateResponse(request, "admin/instances/key.html", facts)
+
+    def read_key_back(self, request, object_id):
+        """Take the key over that the provider's account shows."""
+        instance = self._asked_for(request, object_id)
+        if instance is not None:
+            renewing.tell(request, instance, renewing_keys.read_back)
+        return self._back(object_id)
+
     def set_failover(self, request, object_id):
         """Name the vendor's own instance that sends while this one is down, or none."""
         instance = self._asked_for(request, object_id)
@@ -200,6 +232,8 @@ def _facts_of(instance: ProviderInstance) -> dict:
         "links": Feature.CONNECTS in adapter.supports and not is_connected,
         "webhooks": list(connecting.webhook_urls(instance).values()),
         "sets_webhook": Feature.SETS_WEBHOOK in adapter.supports,
+        "renews_key": Feature.NEW_KEYS in adapter.supports,
+        "has_account": Feature.MAKES_INSTANCES in adapter.supports,
         "others": linking.may_stand_in(instance),
         "old_until": until if until and until > timezone.now() else None,
         "risk": risks.to_confirm(instance),

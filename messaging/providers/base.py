@@ -410,6 +410,8 @@ class Provider(ABC):
     opens_account: ClassVar[tuple[str, ...]] = ()
     """The fields that lead to the account of which `instances` are and open it
     (`MAKES_INSTANCES`); all instances of one account have the same values there."""
+    renewed_fields: ClassVar[tuple[str, ...]] = ()
+    """The fields that `regenerate_key` replaces (`NEW_KEYS`); no post is verified with them."""
     per_minute: ClassVar[int | None] = None
     """How many messages one instance may send in a minute, where nobody set another number."""
     per_day: ClassVar[int | None] = None

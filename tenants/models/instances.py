@@ -43,6 +43,8 @@ class ProviderInstance(models.Model):
     sealed_secrets = models.BinaryField(default=bytes)
     sealed_previous_secrets = models.BinaryField(default=bytes)
     previous_secrets_until = models.DateTimeField(null=True, blank=True)
+    # Since when its provider may have replaced the key that is kept here: nothing is sent then.
+    key_in_doubt_since = models.DateTimeField(_("key in doubt since"), null=True, blank=True)
     state = models.CharField(
         _("state"), max_length=20, choices=State.choices, default=State.PENDING
     )

@@ -69,6 +69,7 @@ class Wasender(Provider):
     )
     quotes_whole = True
     opens_account = ("personal_token", "api_url")
+    renewed_fields = ("api_key",)
     fields = (
         Field("api_key", _("API key of the session"), required=True, secret=True),
         Field("webhook_secret", _("Webhook secret of the session"), required=True, secret=True),
