@@ -100,7 +100,8 @@ class Search:
         self.forms = {"text": self.plain, "hex": self.plain.hex().encode(), **_base64(self.plain)}
 
     def finds(self) -> set[str]:
-        places = {f"dump, as {form}" for form, said in self.forms.items() if said in _dump()}
+        dump = _dump()
+        places = {f"dump, as {form}" for form, said in self.forms.items() if said in dump}
         for delivery in WebhookDelivery.objects.across_tenants():
             if delivery.body and self._is_in(secrets.unseal(delivery.body)):
                 places.add("a stored delivery")
