@@ -76,6 +76,7 @@ class Project:
             "amda/asgi.py": ASGI,
             "amda/embedded.py": (ROOT / "amda/embedded.py").read_text(),
             "amda/run.py": (ROOT / "amda/run.py").read_text(),
+            "amda/terminal.py": (ROOT / "amda/terminal.py").read_text(),
             "manage.py": MANAGE,
             "messaging/__init__.py": "",
             "messaging/sandbox.py": SANDBOX,
