@@ -1,5 +1,6 @@
 """Two tenants on a real PostgreSQL; the other one always holds something that could leak."""
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -163,6 +164,16 @@ def committed(django_db_setup, django_db_blocker):
 
     Yields a function that makes one; everything is removed at the end.
     """
+    yield from _making_for_real(django_db_blocker)
+
+
+@pytest.fixture(scope="module")
+def committed_once(django_db_setup, django_db_blocker):
+    """The same for all tests of a module, which leave nothing there that matters to each other."""
+    yield from _making_for_real(django_db_blocker)
+
+
+def _making_for_real(django_db_blocker) -> Iterator[Callable[..., Tenant]]:
     made: list[Tenant] = []
 
     def make(slug: str, **facts) -> Tenant:

@@ -708,9 +708,9 @@ def test_walk_asks_to_be_taught_where_an_id_leads(make_world, planted):
 # Sockets
 
 
-@pytest.fixture
-def two_shops(committed):
-    return committed("listening_shop"), committed("speaking_shop")
+@pytest.fixture(scope="module")
+def two_shops(committed_once):
+    return committed_once("listening_shop"), committed_once("speaking_shop")
 
 
 def socket_headers(tenant: Tenant | None, cookie: str = "", origin: str | None = None) -> list:
