@@ -627,13 +627,26 @@ def planted(settings, monkeypatch):
     return plant
 
 
+@pytest.fixture
+def walks_only(monkeypatch):
+    """Has the walk knock at no other addresses than those that begin like this."""
+
+    def narrow(*beginnings: str) -> None:
+        known = {where: walking.routes(where) for where in walking.URLCONFS}
+        kept = {
+            where: [each for each in found if each.shown.startswith(beginnings)]
+            for where, found in known.items()
+        }
+        monkeypatch.setattr(walking, "routes", kept.get)
+
+    return narrow
+
+
 @pytest.mark.parametrize(("pattern", "view", "said"), LEAKS)
-def test_walk_finds_a_planted_leak(make_world, planted, monkeypatch, pattern, view, said):
+def test_walk_finds_a_planted_leak(make_world, planted, walks_only, pattern, view, said):
     world = make_world(ids_coincide=False)
     planted(pattern, view)
-    only = lambda routes: [each for each in routes if each.shown.startswith("/leak/")]  # noqa: E731
-    all_routes = walking.routes
-    monkeypatch.setattr(walking, "routes", lambda where: only(all_routes(where)))
+    walks_only("/leak/")
 
     walked = walking.walk(world.actors(), world.rules())
 
@@ -645,7 +658,7 @@ def test_walk_finds_a_planted_leak(make_world, planted, monkeypatch, pattern, vi
     [(lambda fields: fields.get("lead"), (2, 1)), (lambda fields: fields.copy(), (2, 2))],
 )
 def test_walk_names_by_themselves_only_what_a_page_asks_for(
-    make_world, planted, monkeypatch, take, expected
+    make_world, planted, walks_only, take, expected
 ):
     bodies = []
 
@@ -657,12 +670,7 @@ def test_walk_names_by_themselves_only_what_a_page_asks_for(
 
     world = make_world(ids_coincide=False)
     planted("leak/taking/", takes)
-    all_routes = walking.routes
-    monkeypatch.setattr(
-        walking,
-        "routes",
-        lambda where: [each for each in all_routes(where) if each.shown == "/leak/taking/"],
-    )
+    walks_only("/leak/taking/")
 
     walking.walk(world.thief_at_home()[:1], world.rules())
 
@@ -677,10 +685,11 @@ UNBOUND = [
 
 @pytest.mark.parametrize(("binding", "label"), UNBOUND)
 def test_walk_finds_that_tokens_or_sessions_are_bound_to_no_tenant(
-    make_world, monkeypatch, binding, label
+    make_world, monkeypatch, walks_only, binding, label
 ):
     monkeypatch.setattr(binding, lambda: 1)
     world = make_world(ids_coincide=True)
+    walks_only("/leads/", "/api/leads/")
     [stranger] = [each for each in world.strangers_at_the_victims() if each.label == label]
 
     walked = walking.walk([stranger], world.rules())
