@@ -37,11 +37,6 @@ def conversation(tenant) -> Conversation:
         return factories.make_conversation(tenant)
 
 
-@pytest.fixture
-def browser(client_for, tenant, agent):
-    return client_for(tenant, agent)
-
-
 def sent_in(tenant) -> list[Message]:
     with context.entered(tenant):
         return list(Message.objects.filter(direction="out").order_by("pk"))

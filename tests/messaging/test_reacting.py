@@ -53,11 +53,6 @@ def asked(monkeypatch, refusals) -> list:
     return calls
 
 
-@pytest.fixture
-def browser(client_for, tenant, agent):
-    return client_for(tenant, agent)
-
-
 def put(browser, message: Message, emoji: str):
     return browser.post(f"/messages/{message.pk}/reaction/", {"emoji": emoji}, headers=HTMX)
 
