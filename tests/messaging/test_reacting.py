@@ -202,6 +202,7 @@ def test_choice_made_during_the_call_is_told_after_it(
         ({"provider": "twilio"}, False),
         ({"kind": "image"}, True),
         ({"direction": "out", "status": "delivered"}, True),
+        ({"provider": "whatsapp_cloud", "direction": "out", "status": "delivered"}, False),
         ({"direction": "out", "status": "queued"}, False),
         ({"direction": "out", "status": "failed"}, False),
         ({"external_id": ""}, False),
