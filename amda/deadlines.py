@@ -6,6 +6,7 @@ time for the whole exchange, from the connection to the last byte of the answer.
 
 import ssl
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import httpcore
@@ -47,9 +48,17 @@ class _Network(httpcore.NetworkBackend):
     def __init__(self) -> None:
         self._inner = httpcore.SyncBackend()
 
-    def connect_tcp(self, host: str, port: int, timeout=None, **how: Any) -> "_Stream":
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> "_Stream":
         left = _left(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._inner.connect_tcp(host, port, timeout=left, **how))
+        opened = self._inner.connect_tcp(host, port, left, local_address, socket_options)
+        return _Stream(opened)
 
 
 class _Stream(httpcore.NetworkStream):

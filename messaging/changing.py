@@ -39,6 +39,9 @@ def react(message: Message, event: events.Reacted, at: datetime) -> None:
     """Put somebody's emoji on it, or take it back: of each person the newest counts."""
     if message.deleted_at:
         return
+    # The team may be putting its own there at the same moment.
+    held = Message.objects.select_for_update(of=("self",))
+    message.refresh_from_db(fields=["reactions"], from_queryset=held)
     who = _who(message, event)
     known = message.reactions.get(who)
     if known is None or known["at"] <= at.timestamp():

@@ -138,6 +138,18 @@ class ContactForm(_EnclosedForm):
     phone = forms.CharField(required=False)
 
 
+class PollForm(_EnclosedForm):
+    """A question, and one answer to choose in each line."""
+
+    question = forms.CharField(required=False)
+    options = forms.CharField(required=False, max_length=LONGEST_TEXT)
+    several = forms.BooleanField(required=False)
+
+    def clean_options(self) -> list[str]:
+        """The answers, without the empty lines between them."""
+        return [line for line in self.cleaned_data["options"].splitlines() if line.strip()]
+
+
 class TemplateForm(_Form):
     """What a template is sent with, beside its own places: the file at its head."""
 

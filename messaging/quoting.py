@@ -63,5 +63,5 @@ def _what_told_of(message: Message) -> dict[str, Any]:
         return {}
     name = message.external_id
     found = (event.raw for event in told if getattr(event, "external_id", "")[:200] == name)
-    raw = next(found, {})
+    raw: Any = next(found, {})
     return raw if isinstance(raw, dict) else {}

@@ -42,6 +42,7 @@ urlpatterns = [
     path("inbox/<int:pk>/templates/<int:template>/", templates.fill, name="template"),
     path("inbox/<int:pk>/place/", enclosing.place, name="place"),
     path("inbox/<int:pk>/contact/", enclosing.contact, name="contact"),
+    path("inbox/<int:pk>/poll/", enclosing.poll, name="poll"),
     path("inbox/<int:pk>/assignment/", acting.assignment, name="assignment"),
     path("inbox/<int:pk>/assign/", acting.assign, name="assign"),
     path("inbox/<int:pk>/close/", acting.close, name="close"),

@@ -19,9 +19,8 @@ KEPT = timedelta(days=1)
 
 def until(undertaking: Undertaking) -> datetime | None:
     """Until when a finished export can be taken away; None where there is none."""
-    if undertaking.state != Undertaking.State.DONE or not undertaking.path:
-        return None
-    return undertaking.ended_at + KEPT
+    is_there = undertaking.state == Undertaking.State.DONE and undertaking.path
+    return undertaking.ended_at + KEPT if is_there and undertaking.ended_at else None
 
 
 def may_be_fetched(undertaking: Undertaking) -> bool:

@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 
 import hypothesis
 import pytest
+from django.conf import settings
+from django.contrib.auth.hashers import ScryptPasswordHasher
 from django.core.management import call_command
-from django.test import Client
+from django.test import Client, override_settings
 from django.utils import timezone
 
 from tenants import context, directory, onboarding
@@ -27,8 +29,26 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("same")
 
 
+class QuickHasher(ScryptPasswordHasher):
+    """The product's own way to keep passwords, without the work that makes guessing slow.
+
+    Other processes read what it made, as a hash says how much work it took.
+    """
+
+    work_factor = 2
+    parallelism = 1
+
+
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_blocker):
+def _quick_passwords():
+    """Nearly every test signs somebody in; a password's real hash takes longer than all else."""
+    quick = f"{QuickHasher.__module__}.{QuickHasher.__qualname__}"
+    with override_settings(PASSWORD_HASHERS=[quick, *settings.PASSWORD_HASHERS[1:]]):
+        yield
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_blocker, _quick_passwords):
     """The shared schema, the cache and two tenants with their people, committed once."""
     with django_db_blocker.unblock():
         call_command("migrate_schemas", schema_name="public", verbosity=0, interactive=False)

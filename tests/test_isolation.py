@@ -466,22 +466,10 @@ def _keys_of(tenant: Tenant) -> dict:
 
 
 @pytest.fixture
-def make_world(db, settings):
-    """Makes the two tenants, with passwords that are checked quickly."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+def make_world(db):
+    """Makes the two tenants."""
     cache.clear()
-
-    def make(*, ids_coincide: bool) -> World:
-        User.objects.filter(role=Role.STAFF).update(password=_quick_password())
-        return World(ids_coincide=ids_coincide)
-
-    return make
-
-
-def _quick_password() -> str:
-    user = User()
-    user.set_password(PASSWORD)
-    return user.password
+    return World
 
 
 def report(walked: walking.Walk, actors: list[Actor]) -> None:

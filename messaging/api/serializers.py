@@ -419,6 +419,14 @@ class ContactWanted(serializers.Serializer):
     phone = Text(allow_blank=True)
 
 
+class PollWanted(serializers.Serializer):
+    """A question with answers to choose, one of them or `several`."""
+
+    question = Text(allow_blank=True)
+    options = serializers.ListField(child=Text(allow_blank=True), max_length=100)
+    several = serializers.BooleanField(default=False)
+
+
 class _TextOrTemplate(serializers.Serializer):
     """A message is a text, unless it is made of something else, which stands alone."""
 
@@ -439,8 +447,8 @@ class _TextOrTemplate(serializers.Serializer):
 
 
 class Reply(_TextOrTemplate):
-    """A text for a conversation, or a template, a place or a contact card instead; `reply_to` is
-    the `external_id` of a message in it."""
+    """A text for a conversation, or a template, a place, a contact card or a poll instead;
+    `reply_to` is the `external_id` of a message in it."""
 
     instead = ("template", *enclosing.FEATURES)
 
@@ -450,6 +458,7 @@ class Reply(_TextOrTemplate):
     choices = ChoicesWanted(required=False)
     place = PlaceWanted(required=False)
     contact = ContactWanted(required=False)
+    poll = PollWanted(required=False)
 
 
 class ReactionWanted(serializers.Serializer):

@@ -1,4 +1,4 @@
-"""Sending what is no text: the dialogs of a place and of a contact card, and their sending."""
+"""Sending what is no text: the dialogs of a place, a contact card, a poll, and their sending."""
 
 import uuid
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from django_htmx.http import trigger_client_event
 
 from messaging import enclosing, outbox, searching
 from messaging.addressing import Kind
-from messaging.forms import ContactForm, PlaceForm
+from messaging.forms import ContactForm, PlaceForm, PollForm
 from messaging.models import Conversation, Lead, Message
 from messaging.templatetags.saying import lead_named
 from messaging.views import showing
@@ -48,6 +48,15 @@ def contact(request, pk: int):
     return _answer(request, conversation, enclosing.CONTACT, form)
 
 
+@require_http_methods(["GET", "POST"])
+@page(Action.REPLY)
+def poll(request, pk: int):
+    """The dialog of a poll, and its sending."""
+    conversation = _conversation_or_404(request, pk)
+    form = PollForm(_typed(request), conversation=conversation)
+    return _answer(request, conversation, enclosing.POLL, form)
+
+
 def _answer(request, conversation: Conversation, what: str, form) -> HttpResponse:
     context = {"conversation": conversation, "typed": request.POST, "reference": uuid.uuid4()}
     shown = partial(render, request, f"inbox/{what}.html")
@@ -59,7 +68,7 @@ def _answer(request, conversation: Conversation, what: str, form) -> HttpRespons
     try:
         message = _send(request.user, conversation, what, form.cleaned_data, context["reference"])
     except (outbox.Refused, limits.LimitReached) as refusal:
-        field = (getattr(refusal, "field", "") or "").removeprefix(f"{what}.")
+        field = (getattr(refusal, "field", "") or "").removeprefix(f"{what}.").partition(".")[0]
         wrong = field if field in form.fields else ""
         return shown({**context, "problem": refusal.message, "wrong": wrong})
     if message.conversation_id != conversation.pk:

@@ -18,7 +18,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from psycopg.conninfo import make_conninfo
 
-from amda import channel_layer, embedded
+from amda import embedded, wire
 from amda.channel_layer import PayloadTooLarge, PostgresFanoutLayer
 
 pytestmark = pytest.mark.asyncio
@@ -97,8 +97,8 @@ def dsn(database):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(channel_layer, "PROBE_EVERY_SECONDS", 0.2)
-    monkeypatch.setattr(channel_layer, "ANSWER_WITHIN_SECONDS", 0.5)
+    monkeypatch.setattr(wire, "PROBE_EVERY_SECONDS", 0.2)
+    monkeypatch.setattr(wire, "ANSWER_WITHIN_SECONDS", 0.5)
 
 
 @asynccontextmanager
@@ -343,7 +343,7 @@ async def test_a_silent_listener_is_noticed_and_replaced(dsn, impatient):
 
 
 async def test_a_silent_database_is_noticed_within_fifteen_seconds():
-    silence = channel_layer.PROBE_EVERY_SECONDS + channel_layer.ANSWER_WITHIN_SECONDS
+    silence = wire.PROBE_EVERY_SECONDS + wire.ANSWER_WITHIN_SECONDS
 
     assert silence < 15
 

@@ -66,15 +66,24 @@ def act(tenant, name):
 
 def run_ordered() -> int:
     """Do what was ordered, as the worker does; how many there were."""
+    return _do("undertake", undertake)
+
+
+def discard_exports() -> None:
+    """Do the removals of exports that wait, as the worker does."""
+    _do("discard_exports", expiring.discard)
+
+
+def _do(name: str, job) -> int:
     with connection.cursor() as cursor:
         cursor.execute(
-            "DELETE FROM public.procrastinate_jobs WHERE task_name = 'amda.undertake'"
-            " RETURNING args"
+            "DELETE FROM public.procrastinate_jobs WHERE task_name = %s RETURNING args",
+            [f"amda.{name}"],
         )
-        jobs = [row[0] for row in cursor.fetchall()]
-    for args in jobs:
-        undertake(**(json.loads(args) if isinstance(args, str) else args))
-    return len(jobs)
+        ordered = [row[0] for row in cursor.fetchall()]
+    for args in ordered:
+        job(**(json.loads(args) if isinstance(args, str) else args))
+    return len(ordered)
 
 
 def fill(tenant, words):
@@ -324,18 +333,6 @@ def test_export_whose_worker_died_leaves_nothing_under_a_name_that_was_taken_awa
         True,
         True,
     ]
-
-
-def discard_exports() -> None:
-    """Do the removals of exports that wait, as the worker does."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM public.procrastinate_jobs WHERE task_name = 'amda.discard_exports'"
-            " RETURNING args"
-        )
-        jobs = [row[0] for row in cursor.fetchall()]
-    for args in jobs:
-        expiring.discard(**(json.loads(args) if isinstance(args, str) else args))
 
 
 def test_exports_progress_is_kept_and_a_failure_is_told(files, tenant, monkeypatch, as_staff):

@@ -1,4 +1,4 @@
-"""A provider that hands out files."""
+"""An agent at a browser, a folder for files, a provider that hands them out."""
 
 import io
 
@@ -8,6 +8,20 @@ from messaging.providers import get as provider_of
 from messaging.providers.base import Feature
 from messaging.providers.base import Media as Fetched
 from tests.messaging.files import Source, picture
+
+
+@pytest.fixture
+def browser(client_for, tenant, agent):
+    """A browser in which an agent is signed in."""
+    return client_for(tenant, agent)
+
+
+@pytest.fixture
+def own_folder(settings, tmp_path):
+    """Files are kept in a folder of the test's own."""
+    default = settings.STORAGES["default"]
+    options = {**default["OPTIONS"], "location": tmp_path}
+    settings.STORAGES = {**settings.STORAGES, "default": {**default, "OPTIONS": options}}
 
 
 @pytest.fixture

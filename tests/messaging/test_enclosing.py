@@ -1,5 +1,5 @@
-"""Places and contact cards: asked for on the page or by a program, kept like those that come in,
-handed to the provider, gone with a withdrawal."""
+"""Places, contact cards and polls: asked for on the page or by a program, kept like those that
+come in, handed to the provider, gone with a withdrawal."""
 
 import json
 from datetime import timedelta
@@ -27,17 +27,14 @@ SHOP = {"name": "Marché Sandaga", "address": "Av. Pompidou", "latitude": 14.67,
 SHOP_READ = "Marché Sandaga\nAv. Pompidou\n14.67, -17"
 MOUSSA = {"name": "Moussa Ba", "phone": "77 000 00 12"}
 MOUSSA_READ = "Moussa Ba\n+221770000012"
+SIZES = {"question": "Quelle taille ?", "options": ["M", "L"], "several": True}
+SIZES_READ = "Quelle taille ?\n- M\n- L"
 
 
 @pytest.fixture
 def conversation(tenant) -> Conversation:
     with context.entered(tenant):
         return factories.make_conversation(tenant)
-
-
-@pytest.fixture
-def browser(client_for, tenant, agent):
-    return client_for(tenant, agent)
 
 
 def sent_in(tenant) -> list[Message]:
@@ -240,6 +237,73 @@ def test_place_quotes_the_message_it_answers(browser, tenant, conversation):
     assert [each.reply_to for each in sent_in(tenant)] == [asked]
 
 
+@pytest.fixture
+def at_green(tenant, conversation) -> Conversation:
+    """The conversation is held through a number that can send polls."""
+    ProviderInstance.objects.of(tenant).update(provider="greenapi")
+    with context.entered(tenant):
+        Conversation.objects.update(provider="greenapi")
+    return conversation
+
+
+def test_poll_is_sent_from_the_page(browser, tenant, at_green):
+    pane = browser.get(f"/inbox/{at_green.pk}/pane/").content.decode()
+    typed = {"question": "Quelle  taille ?", "options": "M\n\n L \n", "several": "on"}
+
+    answer = post(browser, at_green, "poll", **typed)
+
+    [message] = sent_in(tenant)
+    assert (answer.status_code, message.kind, message.text) == (204, "poll", SIZES_READ)
+    assert message.parts == {"poll": SIZES}
+    assert f'data-dialog="/inbox/{at_green.pk}/poll/"' in pane
+
+
+@pytest.mark.parametrize(
+    ("typed", "wrong", "said"),
+    [
+        ({"options": "M\nL"}, "question", "obligatoire"),
+        ({"question": "Taille ?", "options": "M"}, "options", "de 2 à 12"),
+        ({"question": "Taille ?", "options": "M\nM"}, "options", "identiques"),
+        ({"question": "Taille ?", "options": "M\n" + "x" * 101}, "options", "trop longue"),
+    ],
+)
+def test_bad_poll_is_said_at_its_field_and_stays_typed(
+    browser, tenant, at_green, typed, wrong, said
+):
+    shown = post(browser, at_green, "poll", **typed, several="on").content.decode()
+
+    [before, after] = shown.split('aria-invalid="true"')
+    assert before.rpartition("<")[2].split('name="')[1].startswith(wrong)
+    assert said in after
+    assert typed.get("question", "") in shown
+    assert typed["options"] in shown
+    assert "checked" in shown
+    assert sent_in(tenant) == []
+
+
+def test_number_without_polls_refuses_one(browser, tenant, conversation):
+    pane = browser.get(f"/inbox/{conversation.pk}/pane/").content.decode()
+    answer = post(browser, conversation, "poll", question="Taille ?", options="M\nL")
+
+    assert "/poll/" not in pane
+    assert "Les sondages ne peuvent pas" in answer.content.decode()
+    assert sent_in(tenant) == []
+
+
+def test_programs_send_polls_and_are_told_what_is_wrong(browser, tenant, at_green):
+    def call(**poll):
+        body = {"poll": {**SIZES, **poll}}
+        address = f"/api/conversations/{at_green.pk}/messages/"
+        return browser.post(address, body, content_type="application/json").json()
+
+    sent = call()
+    wrong = [call(question=" "), call(options="M"), call(options=["M"]), call(options=["M", " "])]
+
+    assert (sent["kind"], sent["text"]) == ("poll", SIZES_READ)
+    fields = ["poll.question", "poll.options", "poll.options", "poll.options.1"]
+    assert [each["error"]["field"] for each in wrong] == fields
+
+
 # To the provider
 
 
@@ -358,6 +422,25 @@ def test_provider_gets_it_whole(browser, tenant, conversation, calls, what, type
     [call] = asked
     wanted = AT_PROVIDERS[provider, what]
     assert {name: call[name] for name in wanted} == wanted
+
+
+@pytest.mark.parametrize("calls", ["greenapi"], indirect=True)
+def test_green_api_gets_the_poll(browser, tenant, conversation, calls):
+    _provider, asked = calls
+
+    post(browser, conversation, "poll", question="Quelle taille ?", options="M\nL")
+    with context.entered(tenant):
+        delivering.drain(tenant.number, conversation.instance_id)
+
+    assert [each.status for each in sent_in(tenant)] == ["sent"]
+    assert asked == [
+        {
+            "chatId": "221701111111@c.us",
+            "message": "Quelle taille ?",
+            "options": [{"optionName": "M"}, {"optionName": "L"}],
+            "multipleAnswers": False,
+        }
+    ]
 
 
 def test_echo_of_a_place_is_the_place_that_was_sent(browser, tenant, conversation):

@@ -15,25 +15,15 @@ from tenants import context
 from tests import factories
 from tests.messaging.files import body_of, content_of, fetched, ordered
 
+pytestmark = pytest.mark.usefixtures("own_folder")
+
 BROKEN = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n"
-
-
-@pytest.fixture(autouse=True)
-def _own_folder(settings, tmp_path):
-    default = settings.STORAGES["default"]
-    options = {**default["OPTIONS"], "location": tmp_path}
-    settings.STORAGES = {**settings.STORAGES, "default": {**default, "OPTIONS": options}}
 
 
 @pytest.fixture
 def conversation(tenant, db) -> Conversation:
     with context.entered(tenant):
         return factories.make_conversation(tenant)
-
-
-@pytest.fixture
-def browser(client_for, tenant, agent):
-    return client_for(tenant, agent)
 
 
 def a_pdf(width: int = 595, height: int = 842) -> bytes:

@@ -22,11 +22,6 @@ HIDDEN = "88001122334455@lid"
 
 
 @pytest.fixture
-def browser(client_for, tenant, agent):
-    return client_for(tenant, agent)
-
-
-@pytest.fixture
 def group(tenant) -> Conversation:
     """A group in which nothing was said yet."""
     with context.entered(tenant):

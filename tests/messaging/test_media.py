@@ -25,7 +25,7 @@ from tests.messaging.test_checking import post
 from tests.messaging.test_ingest import deliver, received
 from tests.messaging.test_outbox import jobs_waiting
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_folder")]
 
 HTMX = {"HX-Request": "true"}
 PDF = b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\n"
@@ -34,22 +34,10 @@ HTML = b"<!DOCTYPE html><script>alert(1)</script>"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>'
 
 
-@pytest.fixture(autouse=True)
-def _own_folder(settings, tmp_path):
-    default = settings.STORAGES["default"]
-    options = {**default["OPTIONS"], "location": tmp_path}
-    settings.STORAGES = {**settings.STORAGES, "default": {**default, "OPTIONS": options}}
-
-
 @pytest.fixture
 def conversation(tenant) -> Conversation:
     with context.entered(tenant):
         return factories.make_conversation(tenant)
-
-
-@pytest.fixture
-def browser(client_for, tenant, agent):
-    return client_for(tenant, agent)
 
 
 def test_file_is_noted_and_ordered_with_its_message(inside, source):

@@ -24,11 +24,6 @@ def conversation(tenant):
         return factories.make_conversation(tenant)
 
 
-@pytest.fixture
-def browser(client_for, tenant, agent):
-    return client_for(tenant, agent)
-
-
 @pytest.fixture(scope="module")
 def s3():
     """A server that speaks S3, with an empty bucket; its address."""

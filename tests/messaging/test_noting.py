@@ -19,11 +19,6 @@ HTMX = {"HX-Request": "true"}
 
 
 @pytest.fixture
-def browser(client_for, tenant, agent):
-    return client_for(tenant, agent)
-
-
-@pytest.fixture
 def conversation(tenant) -> Conversation:
     with context.entered(tenant):
         return factories.make_conversation(tenant)

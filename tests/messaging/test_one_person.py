@@ -37,11 +37,6 @@ def sender(tenant, awa) -> Lead:
         return Lead.objects.get(identities__value=f"+{SENDER}")
 
 
-@pytest.fixture
-def browser(client_for, tenant, agent):
-    return client_for(tenant, agent)
-
-
 def test_unknown_sender_is_listed_with_whom_they_may_be(browser, tenant, other_tenant, awa, sender):
     page = browser.get("/leads/unknown/").content.decode()
 

@@ -19,11 +19,6 @@ HTMX = {"HX-Request": "true"}
 
 
 @pytest.fixture
-def browser(client_for, tenant, agent):
-    return client_for(tenant, agent)
-
-
-@pytest.fixture
 def asked(tenant) -> Message:
     """A question that came in a moment ago."""
     deliver(tenant, received("Q1", "And the blue one?"))

@@ -53,11 +53,6 @@ def asked(monkeypatch, refusals) -> list:
     return calls
 
 
-@pytest.fixture
-def browser(client_for, tenant, agent):
-    return client_for(tenant, agent)
-
-
 def put(browser, message: Message, emoji: str):
     return browser.post(f"/messages/{message.pk}/reaction/", {"emoji": emoji}, headers=HTMX)
 
@@ -302,6 +297,7 @@ def test_dialog_offers_the_usual_ones_and_taking_back(browser, tenant, heard, as
 
     assert f'data-dialog="/messages/{heard.pk}/acts/"' in page
     assert "data-quote" in page
+    assert "data-reacts" in page
     assert all(f'value="{emoji}"' in empty for emoji in reacting.USUAL)
     assert "Retirer" not in empty
     assert 'aria-pressed="true"' in chosen

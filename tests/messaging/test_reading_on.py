@@ -14,11 +14,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def browser(client_for, tenant, agent):
-    return client_for(tenant, agent)
-
-
-@pytest.fixture
 def conversation(tenant) -> Conversation:
     """A hundred messages, one a minute, all read."""
     with context.entered(tenant):

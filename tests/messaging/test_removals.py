@@ -14,14 +14,7 @@ from tenants import context
 from tests import factories
 from tests.messaging.files import brought, fetched, ordered, picture
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _own_folder(settings, tmp_path):
-    default = settings.STORAGES["default"]
-    options = {**default["OPTIONS"], "location": tmp_path}
-    settings.STORAGES = {**settings.STORAGES, "default": {**default, "OPTIONS": options}}
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_folder")]
 
 
 @pytest.fixture

@@ -26,11 +26,6 @@ SAID = (
 
 
 @pytest.fixture
-def browser(client_for, tenant, agent):
-    return client_for(tenant, agent)
-
-
-@pytest.fixture
 def conversation(tenant) -> Conversation:
     with context.entered(tenant):
         return factories.make_conversation(tenant, name="Aïssatou N’Diaye", text=SAID)

@@ -18,11 +18,6 @@ HTMX = {"HX-Request": "true"}
 
 
 @pytest.fixture
-def browser(client_for, tenant, agent):
-    return client_for(tenant, agent)
-
-
-@pytest.fixture
 def three(tenant) -> list[int]:
     """Three open, unread conversations that nobody looks after."""
     with context.entered(tenant):

@@ -2,18 +2,11 @@
 
 import json
 
-import pytest
-
 from messaging import claiming, handling, merging
 from messaging.models import Activity, Conversation, Lead
 from tenants import context
 from tests import factories
 from tests.conftest import NOW
-
-
-@pytest.fixture
-def browser(tenant, agent, client_for):
-    return client_for(tenant, agent)
 
 
 def queued(conversation: Conversation, text: str, origin: str = "campaign", **facts):

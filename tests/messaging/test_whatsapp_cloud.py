@@ -844,11 +844,6 @@ def test_texts_and_captions_keep_to_the_numbers_limits(tenant, conversation, age
 HTMX = {"HX-Request": "true"}
 
 
-@pytest.fixture
-def browser(client_for, tenant, agent):
-    return client_for(tenant, agent)
-
-
 def test_composer_counts_the_window_down(browser, conversation):
     page = browser.get(f"/inbox/{conversation.pk}/pane/").content.decode()
 

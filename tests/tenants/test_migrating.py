@@ -12,7 +12,8 @@ from django.utils import timezone
 from tenants import context, migrating, onboarding, schema
 from tenants.models import Tenant
 
-VENDORS = 20
+# More than are migrated at once, before and after the one that fails.
+VENDORS = 6
 APP, BEFORE_LAST = "alerts", "0001_initial"
 
 
@@ -32,7 +33,7 @@ def execute(tenant: Tenant, sql: str) -> None:
 
 @pytest.fixture(scope="module")
 def every_vendor(django_db_setup, django_db_blocker):
-    """Twenty vendors, really committed."""
+    """A few vendors, really committed."""
     with django_db_blocker.unblock():
         made = [onboarding.create_tenant_to_join(f"m_{n:02}", name="M") for n in range(VENDORS)]
         yield made
@@ -73,22 +74,22 @@ def behind(vendors):
     return [tenant.slug for tenant in vendors if migrating.is_behind(tenant.schema_name)]
 
 
-def test_one_of_twenty_that_fails_is_told_and_the_others_are_done(vendors):
-    broken = vendors[7]
+def test_one_of_many_that_fails_is_told_and_the_others_are_done(vendors):
+    broken = vendors[2]
     break_(broken)
 
     printed, error = run("--without-backup", "--at-once", "2")
 
     assert error.startswith("1 of ")
-    assert "m_07 failed: IntegrityError: new row" in printed
-    assert "19 migrated" in printed
-    assert behind(vendors) == ["m_07"]
+    assert "m_02 failed: IntegrityError: new row" in printed
+    assert f"{VENDORS - 1} migrated" in printed
+    assert behind(vendors) == ["m_02"]
 
     repair(broken)
     printed, error = run("--without-backup", "--at-once", "2")
 
     assert error == ""
-    assert "m_07 migrated" in printed
+    assert "m_02 migrated" in printed
     assert "1 migrated" in printed
     assert behind(vendors) == []
     assert context.in_public()
