@@ -262,15 +262,15 @@ class _Holders:
         self._server = self._shown(account.values)
         self.read = [(each, _address_of(each)) for each in found]
         wanted = Q(address__in=[address for _found, address in self.read if address])
-        for name in {name for each in found for name in self._shown(each.values)}:
-            known = [each.values[name] for each in found if name in each.values]
-            wanted |= Q(**{f"settings__{name}__in": known})
+        names = {name for each in found for name in self._shown(each.values)}
+        for name in names:
+            shown = [each.values[name] for each in found if name in each.values]
+            wanted |= Q(**{f"settings__{name}__in": shown})
         held = ProviderInstance.objects.across_tenants().filter(
             wanted, provider=adapter.slug, moved_to=None
         )
         self._by_fields: dict[tuple, ProviderInstance] = {}
         self._by_address: dict[str, ProviderInstance] = {}
-        names = {name for each in found for name in self._shown(each.values)}
         for instance in held.select_related("tenant").order_by("pk"):
             server = self._shown(_opening(adapter, instance.settings))
             known = {name: instance.settings[name] for name in names if name in instance.settings}

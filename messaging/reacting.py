@@ -58,6 +58,7 @@ def may_react(message: Message, now: datetime) -> bool:
     return (
         Feature.REACTIONS in provider.supports
         and message.external_id != ""
+        and (provider.reacts_to_own or message.direction == Message.Direction.IN)
         and message.deleted_at is None
         and message.status in _BOTH_HAVE
         and message.sent_at > now - timedelta(days=provider.react_days)

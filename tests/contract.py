@@ -109,6 +109,9 @@ def describes_itself(provider: Provider, kit: Kit) -> None:
     assert len(set(names)) == len(names)
     assert provider.reference_field in ("", *names)
     assert provider.reference_field not in provider.secret_fields
+    assert {*provider.opens_account, *provider.renewed_fields} <= set(names)
+    assert bool(provider.opens_account) == (Feature.MAKES_INSTANCES in provider.supports)
+    assert bool(provider.renewed_fields) == (Feature.NEW_KEYS in provider.supports)
     for each in provider.fields:
         assert not each.choices or each.default in each.choices
 

@@ -435,7 +435,10 @@ class Provider(ABC):
     withdraw_hours: ClassVar[int] = 48
     """For how many hours after a message left it may be taken back for everyone (`DELETES`)."""
     react_days: ClassVar[int] = 30
-    """For how many days after a message an emoji of ours may be put on it (`REACTIONS`)."""
+    """For how many days after a message an emoji of ours may be put on it (`REACTIONS`); WhatsApp's
+    own limit, as Meta's page on reaction messages says."""
+    reacts_to_own: ClassVar[bool] = True
+    """Whether an emoji can be put on messages of ours, too (`REACTIONS`)."""
     sends_at_once: ClassVar[int] = 1
     """How many messages of one instance may be on their way to the provider together."""
     media_days: ClassVar[int] = 7

@@ -72,7 +72,8 @@ def acts(entry) -> SafeString:
         before = format_html('data-quote="{}"', entry.message.external_id)
         found += _act(before, _answering(get_language()))
     if entry.may_be_reacted_to:
-        found += _act(_dialog(entry.message.pk), _reacting(get_language()))
+        before = format_html("data-reacts {}", _dialog(entry.message.pk))
+        found += _act(before, _reacting(get_language()))
     return found
 
 

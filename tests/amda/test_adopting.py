@@ -1,5 +1,6 @@
 """Staff see what an account at a provider has, take it over for a vendor, or make more there."""
 
+import io
 from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -8,6 +9,7 @@ import pytest
 from django.conf import settings as installed
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from messaging.providers import get as provider_of
@@ -504,3 +506,45 @@ def test_unknown_vendor_is_said(as_staff):
     answer = as_staff.get("/admin/tenants/tenant/999999/account/")
 
     assert answer.status_code == 302
+
+
+# From the command line
+
+
+def command(*arguments):
+    printed = io.StringIO()
+    call_command("numbers_at", *arguments, stdout=printed, stderr=printed)
+    return printed.getvalue()
+
+
+def test_operators_list_take_over_and_make(tenant, other_tenant, account):
+    factories.make_instance(other_tenant, address="+221709900002")
+
+    listed = command(tenant.slug, "wasender").splitlines()
+    taken = command(tenant.slug, "wasender", "--take", "instance_1")
+    made = command(tenant.slug, "wasender", "--make", "+221701112233", "--label", "Second")
+
+    assert listed[1] == f"instance_2\t+221709900002\tconnected\t{other_tenant.slug}\tShop 2"
+    assert [line.split("\t")[3] for line in listed] == ["-", other_tenant.slug, "-"]
+    assert "state: connected" in taken and "key-at-wasender" not in taken
+    url = f"{installed.PUBLIC_URL}/api/webhooks/wasender/{tenant.slug}"
+    assert account.sessions["instance_1"]["webhook_url"] == url
+    assert f"webhook: {url}" in made
+    assert numbers(tenant)[1:] == ["+221709900001", "+221701112233"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--take", "instance_9"), "The account has no such number any more."),
+        (("--make", "070"), "phone: Give the number as"),
+        (("--make", "+221709900003"), "phone: the account has it already: --take instance_3"),
+        (("--account", "7"), "This account is not known here any more."),
+    ],
+)
+def test_operators_read_why_not(tenant, account, arguments, why):
+    with pytest.raises(CommandError) as refused:
+        command(tenant.slug, "wasender", *arguments)
+
+    assert str(refused.value).startswith(why)
+    assert len(numbers(tenant)) == 1

@@ -202,6 +202,7 @@ def test_choice_made_during_the_call_is_told_after_it(
         ({"provider": "twilio"}, False),
         ({"kind": "image"}, True),
         ({"direction": "out", "status": "delivered"}, True),
+        ({"provider": "whatsapp_cloud", "direction": "out", "status": "delivered"}, False),
         ({"direction": "out", "status": "queued"}, False),
         ({"direction": "out", "status": "failed"}, False),
         ({"external_id": ""}, False),
@@ -297,6 +298,7 @@ def test_dialog_offers_the_usual_ones_and_taking_back(browser, tenant, heard, as
 
     assert f'data-dialog="/messages/{heard.pk}/acts/"' in page
     assert "data-quote" in page
+    assert "data-reacts" in page
     assert all(f'value="{emoji}"' in empty for emoji in reacting.USUAL)
     assert "Retirer" not in empty
     assert 'aria-pressed="true"' in chosen

@@ -47,6 +47,8 @@ class WhatsAppCloud(Provider):
     per_minute = 4800
     too_fast = frozenset({"rate_limited", "4", "80007", "80008", "130429"})
     minutes_between_looks = 30
+    # It documents emojis on received messages alone, and would tell of a refusal much later.
+    reacts_to_own = False
     supports = frozenset(
         {
             Feature.MEDIA,
