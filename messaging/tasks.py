@@ -184,15 +184,19 @@ def apply_retention(timestamp: int) -> None:
 
 
 def forget_old(timestamp: int) -> None:
-    """Remove deliveries, and answers to repeated writes, that need not be kept longer."""
+    """Remove deliveries, and answers to repeated writes, that need not be kept longer; one tenant's
+    trouble is not the others'."""
     inbox.forget_old(timezone.now())
     moving.forget_keys(timezone.now())
     orders.forget_failed(KEEP_FAILED_JOBS_DAYS)
     expiring.take_away_old(timezone.now())
     before = timezone.now() - REMEMBER_WRITES
     for tenant in list(Tenant.objects.order_by("number")):
-        with context.entered(tenant):
-            RememberedWrite.objects.filter(created_at__lt=before).delete()
-            media.forget_unsent(before)
-            media.recount()
-            User.objects.recount()
+        try:
+            with context.entered(tenant):
+                RememberedWrite.objects.filter(created_at__lt=before).delete()
+                media.forget_unsent(before)
+                media.recount()
+                User.objects.recount()
+        except DatabaseError:
+            logger.exception("tenant %s: what is old there was not removed", tenant.number)

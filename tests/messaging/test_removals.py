@@ -1,10 +1,11 @@
 """Contents of files leave the storage soon, whatever else the workers have to do."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from django.core.files.storage import default_storage
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from amda.jobs import QUEUES
@@ -65,6 +66,31 @@ def test_withdrawn_file_leaves_the_storage_before_downloads_and_old_files(
     assert default_storage.exists(old[0].path)
     assert default_storage.exists(kept.path)
     assert set(MessageFile.objects.values_list("pk", flat=True)) == {each.pk for each in waiting}
+
+
+def test_uploads_nobody_sent_go_whatever_is_wrong_at_another_tenant(
+    tenant, other_tenant, monkeypatch
+):
+    long_ago = timezone.now() - timedelta(days=3)
+    for each in (tenant, other_tenant):
+        with context.entered(each):
+            unsent = MessageFile.objects.create(kind="document", state="stored", path="files/a.pdf")
+            MessageFile.objects.filter(pk=unsent.pk).update(created_at=long_ago)
+    remove = media.forget_unsent
+
+    def fail_at_the_first(before):
+        if context.current_number() == tenant.number:
+            raise DatabaseError("its schema cannot be read")
+        remove(before)
+
+    monkeypatch.setattr(media, "forget_unsent", fail_at_the_first)
+    tasks.forget_old(0)
+
+    left = []
+    for each in (tenant, other_tenant):
+        with context.entered(each):
+            left.append(MessageFile.objects.filter(message=None).count())
+    assert left == [1, 0]
 
 
 def test_removals_and_downloads_share_no_slot(conversation, source):
