@@ -113,7 +113,7 @@ def test_double_click_on_send_is_one_message(inbox, phone):
     row(inbox, question).click(timeout=SOON)
     inbox.fill("#composer textarea", reply)
 
-    inbox.locator("#composer button").dblclick()
+    inbox.locator("#composer > button").dblclick()
 
     expect(phone.locator("#log")).to_contain_text(reply, timeout=SOON)
     expect(message(inbox, reply)).to_have_count(1)
