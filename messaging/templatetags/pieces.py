@@ -26,8 +26,7 @@ EMPTY = mark_safe("")
 @register.simple_tag
 def avatar(name: str, instead: str = "person") -> SafeString:
     """A round picture: the initials of a name, or the icon `instead` where there are none."""
-    inside = saying.initials(name) or icon(instead)
-    return format_html('<span class="avatar" aria-hidden="true">{}</span>', inside)
+    return _avatar(saying.initials(name) or icon(instead))
 
 
 @register.simple_tag
@@ -87,9 +86,9 @@ def draft(text: str) -> SafeString:
 @register.simple_tag
 def when(moment) -> SafeString:
     """How long ago, up to a day; then the date. The whole of it on hover."""
-    if ago := saying.ago(moment):
-        return _time(moment, ago)
     zone, language = timezone.get_current_timezone_name(), get_language()
+    if ago := saying.ago(moment):
+        return _time(moment, ago, zone, language)
     return _dated(moment, saying.is_long_past(moment), zone, language)
 
 
@@ -134,6 +133,11 @@ def _acts_page(pk: int) -> str:
     return reverse("messaging:message_acts", args=[pk])
 
 
+@lru_cache(maxsize=4096)
+def _avatar(inside: str) -> SafeString:
+    return format_html('<span class="avatar" aria-hidden="true">{}</span>', inside)
+
+
 @lru_cache
 def _vip_mark(_language: str) -> SafeString:
     return format_html(
@@ -158,8 +162,8 @@ def _tick(status: str, look: str, _language: str) -> SafeString:
 
 # Lists and conversations are drawn anew with each event, mostly with the same moments in them.
 @lru_cache(maxsize=4096)
-def _dated(moment, with_year: bool, _zone: str, _language: str) -> SafeString:
-    return _time(moment, saying.short_date(moment, with_year))
+def _dated(moment, with_year: bool, zone: str, language: str) -> SafeString:
+    return _time(moment, saying.short_date(moment, with_year), zone, language)
 
 
 @lru_cache(maxsize=4096)
@@ -172,7 +176,8 @@ def _at_time(moment, _zone: str, _language: str) -> SafeString:
     )
 
 
-def _time(moment, words: str) -> SafeString:
+@lru_cache(maxsize=4096)
+def _time(moment, words: str, _zone: str, _language: str) -> SafeString:
     return format_html(
         '<time datetime="{}" title="{}" data-relative>{}</time>',
         moment.isoformat(),

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
@@ -47,6 +48,13 @@ class Row:
     def order(self) -> str:
         """Microseconds, by which the page keeps its list sorted."""
         return str(microseconds(self.at))
+
+    @property
+    def attributes(self) -> SafeString:
+        """What the page goes by: which one it is, and where it stands."""
+        return format_html(
+            'class="{}" data-conversation="{}" data-at="{}"', self.look, self.pk, self.order
+        )
 
     @property
     def address(self) -> str:
