@@ -9,6 +9,7 @@ import io
 import resource
 import subprocess
 import sys
+import threading
 from typing import IO
 
 LONGEST_SIDE = 1024
@@ -16,31 +17,40 @@ QUALITY = 85
 MOST_BYTES = 32 * 1024 * 1024
 _SECONDS = 10
 _MEMORY = 1024 * 1024 * 1024
+# Each may take all of its memory: of many that come together one is drawn after the other.
+_turn = threading.Lock()
 
 
 class NotDrawn(Exception):
-    """A PDF that is broken, locked, too large, or takes too long."""
+    """A PDF that is broken, locked, too large, takes too long, or comes with too many others."""
 
 
 def of(file: IO[bytes], size: int) -> bytes:
     """A JPEG of the first page, at most LONGEST_SIDE pixels wide and high; or `NotDrawn`."""
     if size > MOST_BYTES:
         raise NotDrawn("too large")
-    file.seek(0)
+    if not _turn.acquire(timeout=_SECONDS):
+        raise NotDrawn("too many at once")
     try:
-        drawn = subprocess.run(
-            [sys.executable, "-I", __file__],
-            input=file.read(),
-            capture_output=True,
-            timeout=_SECONDS,
-            env={},
-            check=True,
-        )
+        return _drawn_elsewhere(file)
     except subprocess.TimeoutExpired as exc:
         raise NotDrawn("took too long") from exc
     except subprocess.CalledProcessError as exc:
         raise NotDrawn(f"ended with {exc.returncode}") from exc
-    return drawn.stdout
+    finally:
+        _turn.release()
+
+
+def _drawn_elsewhere(file: IO[bytes]) -> bytes:
+    file.seek(0)
+    return subprocess.run(
+        [sys.executable, "-I", __file__],
+        input=file.read(),
+        capture_output=True,
+        timeout=_SECONDS,
+        env={},
+        check=True,
+    ).stdout
 
 
 def _draw(content: bytes) -> bytes:

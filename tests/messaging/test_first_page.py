@@ -1,6 +1,8 @@
 """PDFs show their first page in the conversation."""
 
 import io
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import pypdfium2
 import pytest
@@ -50,6 +52,32 @@ def test_first_page_of_what_is_broken_or_too_large_is_not_drawn(monkeypatch):
         drawn(BROKEN)
     monkeypatch.setattr(first_page, "MOST_BYTES", 10)
     with pytest.raises(first_page.NotDrawn, match="too large"):
+        drawn(a_pdf())
+
+
+def test_first_pages_that_come_together_are_drawn_one_after_the_other(monkeypatch):
+    run, under_way, together = subprocess.run, [], []
+
+    def watched(*args, **facts):
+        under_way.append(args)
+        together.append(len(under_way))
+        try:
+            return run(*args, **facts)
+        finally:
+            under_way.pop()
+
+    monkeypatch.setattr(subprocess, "run", watched)
+    with ThreadPoolExecutor(4) as pool:
+        pictures = list(pool.map(drawn, [a_pdf()] * 4))
+
+    assert all(pictures)
+    assert together == [1, 1, 1, 1]
+
+
+def test_first_page_gives_up_its_turn_where_others_take_too_long(monkeypatch):
+    monkeypatch.setattr(first_page, "_SECONDS", 0.001)
+
+    with first_page._turn, pytest.raises(first_page.NotDrawn, match="too many"):
         drawn(a_pdf())
 
 
