@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from billing import gateway, plans, syncing
 from billing.models import Plan, Subscription
-from tenants import audit, onboarding, orders
+from tenants import audit, directory, onboarding, orders
 from tenants.models import Tenant
 
 
@@ -82,6 +82,8 @@ def come_back(tenant: Tenant) -> None:
     """Look at Stripe now, so that whoever comes back from it sees what is true."""
     if gateway.is_configured():
         syncing.refresh(tenant.number)
+        # Stripe's own post may have been quicker, in another process: it is news here as well.
+        directory.forget()
 
 
 def order_end(tenant: Tenant) -> None:

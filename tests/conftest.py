@@ -86,6 +86,13 @@ def _fresh_memory(request):
 
 
 @pytest.fixture
+def django_assert_max_num_queries(django_assert_max_num_queries, monkeypatch):
+    """Without what is looked up again as time goes by, which is no page's own."""
+    monkeypatch.setattr(directory, "FRESH_SECONDS", 3600)
+    return django_assert_max_num_queries
+
+
+@pytest.fixture
 def tenant(db) -> Tenant:
     return Tenant.objects.get(slug="vendor_001")
 
