@@ -201,6 +201,22 @@ def test_banner_announces_the_end_of_grace(inside, as_owner):
     assert "Le dernier paiement a échoué. Tout fonctionne jusqu’au" in text(as_owner.get("/"))
 
 
+def test_coming_back_sees_what_another_process_wrote(stripe, inside, as_owner, monkeypatch):
+    monkeypatch.setattr(directory, "FRESH_SECONDS", 3600)
+    monkeypatch.setattr(buying.syncing, "refresh", lambda number: [])
+    give(inside)
+    later = timezone.now() + timedelta(days=3)
+    Allowance.objects.of(inside).update(closed_reason="past_due", closed_from=later)
+    directory.forget()
+    before = text(as_owner.get("/"))
+    Allowance.objects.of(inside).update(closed_reason="")
+
+    as_owner.get("/billing/done/")
+
+    assert "Le dernier paiement a échoué." in before
+    assert "Le dernier paiement a échoué." not in text(as_owner.get("/"))
+
+
 def test_agent_of_a_closed_tenant_reads_everything_and_is_refused_to_send(
     inside, agent, client_for
 ):
