@@ -158,6 +158,8 @@ def _check_poll(poll: dict, errors: _Errors) -> None:
         errors.add("poll.options", "The poll.options field must have at least 2 items.")
     elif not all(isinstance(option, str) for option in options):
         errors.add("poll.options", "Every item of the poll.options field must be a string.")
+    if not isinstance(poll.get("multiSelect", False), bool):
+        errors.add("poll.multiSelect", "The poll.multiSelect field must be true or false.")
 
 
 _OBJECT_CHECKS = {"contact": _check_contact, "location": _check_location, "poll": _check_poll}
@@ -244,7 +246,10 @@ def _location(location: dict) -> dict:
 
 def _poll(poll: dict) -> dict:
     options = [{"optionName": option} for option in poll["options"]]
-    return {"pollCreationMessage": {"name": poll["question"], "options": options}}
+    # WhatsApp writes "as many as you like" as none.
+    count = 0 if poll.get("multiSelect") else 1
+    asked = {"name": poll["question"], "options": options, "selectableOptionsCount": count}
+    return {"pollCreationMessage": asked}
 
 
 _OBJECT_CONTENTS = {"contact": _contact, "location": _location, "poll": _poll}

@@ -282,6 +282,9 @@ def test_bad_poll_is_said_at_its_field_and_stays_typed(
 
 
 def test_number_without_polls_refuses_one(browser, tenant, conversation):
+    ProviderInstance.objects.of(tenant).update(provider="unipile")
+    with context.entered(tenant):
+        Conversation.objects.update(provider="unipile")
     pane = browser.get(f"/inbox/{conversation.pk}/pane/").content.decode()
     answer = post(browser, conversation, "poll", question="Taille ?", options="M\nL")
 

@@ -53,6 +53,7 @@ class Wasender(Provider):
             Feature.MEDIA,
             Feature.LOCATIONS,
             Feature.CONTACTS,
+            Feature.POLLS,
             Feature.QUOTES,
             Feature.EDITS,
             Feature.DELETES,

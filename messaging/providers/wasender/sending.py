@@ -1,7 +1,7 @@
 """What leaves: messages of every kind, and what is done to them afterwards.
 
 POST /send-message takes them all; which member the body has besides `to` says the kind
-(documentation of send-text-message and send-quoted-message, TypeScript SDK):
+(documentation of send-text-message and send-quoted-message, TypeScript SDK; polls: n8n node):
 
 | kind | member | and |
 |---|---|---|
@@ -11,6 +11,7 @@ POST /send-message takes them all; which member the body has besides `to` says t
 | document | documentUrl | fileName, text as caption |
 | location | location {latitude, longitude, name, address} | |
 | contact | contact {name, phone} | |
+| poll | poll {question, options, multiSelect} | |
 
 `replyTo` quotes what was sent here by its integer msgId; WhatsApp's own id of a message is refused
 there. What came in is quoted by `replyToObject`, the key and the message of its webhook as they
@@ -194,8 +195,17 @@ def _card(outgoing: Outgoing) -> Mapping[str, Any]:
     return {"contact": {"name": card.name, "phone": card.phone}} if card else {}
 
 
+def _poll(outgoing: Outgoing) -> Mapping[str, Any]:
+    poll = outgoing.poll
+    if poll is None:
+        return {}
+    asked = {"question": poll.question, "options": list(poll.options)}
+    return {"poll": {**asked, "multiSelect": poll.several}}
+
+
 _MEMBERS: dict[Kind, Callable[[Outgoing], Mapping[str, Any]]] = {
     Kind.TEXT: lambda outgoing: {"text": outgoing.text},
     Kind.LOCATION: _place,
     Kind.CONTACT: _card,
+    Kind.POLL: _poll,
 }

@@ -44,6 +44,7 @@ from messaging.providers.base import (
     Known,
     Outgoing,
     Place,
+    Poll,
     SendError,
     Sent,
     Via,
@@ -797,6 +798,8 @@ HOME = Place(14.6937, -17.4441, "Marché Sandaga")
          {"location": {"latitude": 14.6937, "longitude": -17.4441, "name": "Marché Sandaga"}}),
         ({"kind": Kind.CONTACT, "card": Card("Moussa", "+221770000001")},
          {"contact": {"name": "Moussa", "phone": "+221770000001"}}),
+        ({"kind": Kind.POLL, "poll": Poll("Quelle taille ?", ("M", "L"), several=True)},
+         {"poll": {"question": "Quelle taille ?", "options": ["M", "L"], "multiSelect": True}}),
     ],
 )  # fmt: skip
 def test_every_kind_has_its_member(changes, body):
