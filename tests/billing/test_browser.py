@@ -64,6 +64,11 @@ def states() -> set[str]:
     return asked(lambda: set(events.values_list("state", flat=True)))
 
 
+def open_until_there(page, address: str, what) -> None:
+    """What one process writes another shows within a second: the page is opened until then."""
+    until(lambda: page.goto(address) and what.count(), 20, "the page shows it")
+
+
 def test_owner_buys_is_charged_fails_to_pay_and_pays_again(stripe, vendor, monkeypatch):
     port = free_port()
     monkeypatch.setenv("PORT", str(port))
@@ -96,12 +101,11 @@ def test_owner_buys_is_charged_fails_to_pay_and_pays_again(stripe, vendor, monke
         stripe.do("advance", days=15)
         rows = Subscription.objects.of(vendor)
         until(lambda: asked(rows.get).status == "active", 20, "it is paid")
-        page.reload()
-        expect(page.get_by_text("29,00").first).to_be_visible()
+        open_until_there(page, page.url, page.get_by_text("29,00"))
         stripe.do("card", customer=asked(rows.get).customer, fails=True)
         stripe.do("advance", days=31)
         until(lambda: asked(rows.get).status == "past_due", 20, "it is past due")
-        page.goto(f"{home}/")
+        open_until_there(page, f"{home}/", page.locator(".closed-banner"))
         expect(page.locator(".closed-banner")).to_contain_text("Le dernier paiement a échoué.")
 
         # Another card, in the portal.
